@@ -1,0 +1,50 @@
+# Each target is one thing a person types. `make demo` and `make test` set up all they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet install -c constraints.txt
+
+.PHONY: demo test test-slow check format bench clean
+
+demo: .venv/run.stamp
+	$(BIN)/facerec demo --out demo
+
+test: .venv/test.stamp
+	$(BIN)/pytest
+
+test-slow: .venv/test.stamp
+	$(BIN)/pytest -m slow
+
+check: .venv/check.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: .venv/check.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/test.stamp
+	$(BIN)/pytest benchmarks
+
+clean:
+	rm -rf .venv demo dist build
+
+# torch goes first, pinned and alone: pip then takes a CPU wheel that lies at hand, and nothing later replaces it.
+.venv/run.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	@echo "installing pinned dependencies into .venv (a few minutes the first time) ..."
+	$(PIP) --upgrade pip
+	$(PIP) torch
+	$(PIP) --editable '.[demo,dlib]'
+	touch $@
+
+.venv/test.stamp: .venv/run.stamp
+	$(PIP) --group test
+	touch $@
+
+.venv/check.stamp: .venv/test.stamp
+	$(PIP) --group check
+	touch $@
