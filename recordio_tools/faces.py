@@ -1,0 +1,195 @@
+"""The face-set convention: which records of a file are images, whose they are, and how many people there are.
+
+A set is a folder with `train.rec`, `train.idx`, `property` ("classes,height,width") and perhaps `train.lst`.
+Its writers left three layouts (InsightFace's repository):
+
+    face2rec2   images under keys 1..N, labels [class, aligned]; a header record under key 0 that holds
+                [N+1, N+1+K); K identity records that each hold the range of keys of one person's images
+    RecBuilder  the same, but an image's label is one number
+    plain       images only, under any keys (SeqRecBuilder, shuffled sets)
+
+An image with two labels under key 0 looks like a header record to InsightFace's own loader. Here key 0 is a
+header only if it has two labels, no image bytes, 2 <= label[0] < label[1], and the record it points to is an
+identity.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recordio_tools import images
+from recordio_tools._tables import labels_of_ranges, positions, read_property, read_ranges, whole_labels
+from recordio_tools.errors import DamageError, FaceSetError, SourceError
+from recordio_tools.header import Header, unpack
+from recordio_tools.index import Int64s
+from recordio_tools.listing import read_listing
+from recordio_tools.reader import Reader
+
+
+class FaceSet:
+    """The images of a face set, by position 0 … len - 1 in the order of their keys' appearance in the set.
+
+    >>> faces = FaceSet("ms1m")
+    >>> pixels, label = faces.image(0), faces.labels[0]
+
+    Safe to share with worker processes and threads, as its Reader is.
+
+    Attributes:
+        path: The folder, or the record file that was given.
+        reader: The record file.
+        keys: The key of each image.
+        labels: The class of each image, whole numbers from 0.
+        ranges: [start, end) of the image keys of each identity record, in their order; None in a plain set.
+        classes: Number of classes: what `property` says, else the highest label + 1.
+        size: (height, width) as `property` says, else None.
+
+    Raises:
+        SourceError: The folder or a file of it is missing.
+        FaceSetError: The set's own tables contradict each other.
+        DamageError, IndexMismatchError: As Reader.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.reader = Reader(_record_file(self.path))
+        self.property = read_property(self.reader.path.with_name("property"))
+        self.ranges = read_ranges(self.reader)
+        if self.ranges is None:
+            self.keys = self.reader.keys
+            self.labels = whole_labels(self.reader, self.keys)
+        else:
+            self.keys = np.arange(1, self.ranges[-1, 1])
+            self.labels = labels_of_ranges(self.reader, self.ranges)
+        self._positions = positions(self.reader, self.keys)
+        self.classes, self.size = self._check_property()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def layout(self) -> str:
+        """Which of the three layouts it is: face2rec2, RecBuilder or plain."""
+        if self.ranges is None:
+            return "plain"
+        return "face2rec2" if self.record(0)[0].flag else "RecBuilder"
+
+    def record(self, position: int) -> tuple[Header, memoryview]:
+        """The header and the encoded image at `position`, the image as a view of the file.
+
+        Raises:
+            DamageError: The record breaks the format.
+        """
+        place = int(self._positions[position])
+        view = self.reader.view_at(place)
+        try:
+            return unpack(view)
+        except DamageError as error:
+            raise self.reader.damage(error, place) from None
+
+    def encoded(self, position: int) -> memoryview:
+        """The image at `position` as it is stored, JPEG or PNG or another format."""
+        return self.record(position)[1]
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        """The image at `position`, decoded: (height, width, 3) uint8 RGB.
+
+        Raises:
+            SourceError: The bytes are not an image, or OpenCV cannot be loaded.
+        """
+        return images.decode_rgb(self.encoded(position), f"{self.reader.path}: key {self.keys[position]}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the record file's bytes, in hexadecimal; the file is read in pieces."""
+        with self.reader.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def paths(self) -> list[str] | None:
+        """Where each image came from, as the packer wrote it; None where there is no `train.lst`."""
+        return self._listed[1] if self._listed else None
+
+    @property
+    def names(self) -> list[str] | None:
+        """The name of each class, empty for a class without images; None where there is no `train.lst`."""
+        return self._listed[0] if self._listed else None
+
+    def counts(self) -> Int64s:
+        """Number of images of each class."""
+        return np.bincount(self.labels, minlength=self.classes)
+
+    def summary(self) -> dict[str, Any]:
+        """What the set holds, ready for JSON."""
+        counts = self.counts()
+        present = counts[counts > 0]
+        each = np.quantile(present, (0, 0.5, 1)) if len(present) else np.zeros(3)
+        return {
+            "path": str(self.reader.path),
+            "layout": self.layout if len(self) else "plain",
+            "images": len(self),
+            "classes": self.classes,
+            "classes_with_images": len(present),
+            "size": None if self.size is None else list(self.size),
+            "images_per_identity": {
+                "min": int(each[0]),
+                "median": float(each[1]),
+                "max": int(each[2]),
+            },
+            "records": len(self.reader),
+            "bytes": len(self.reader.buffer),
+        }
+
+    @cached_property
+    def _listed(self) -> tuple[list[str], list[str]] | None:
+        """(names, paths) from the listing, once it is known to be this set's."""
+        path = self.reader.path.with_suffix(".lst")
+        if not path.exists():
+            return None
+        listing = read_listing(path)
+        if len(listing) != len(self):
+            raise FaceSetError(
+                f"{path}: lists {len(listing):,} images but {self.reader.path} has {len(self):,}; "
+                "remove it if it belongs to another set"
+            )
+        apart = np.flatnonzero(np.array([line.label for line in listing], np.int64) != self.labels)
+        if len(apart):
+            line = int(apart[0])
+            raise FaceSetError(
+                f"{path}: line {line + 1:,} gives label {listing[line].label} but the image has "
+                f"{self.labels[line]}; remove it if it belongs to another set"
+            )
+        names = [""] * self.classes
+        for line in listing:
+            names[line.label] = names[line.label] or line.name
+        return names, [line.path for line in listing]
+
+    def _check_property(self) -> tuple[int, tuple[int, int] | None]:
+        """(classes, size), after comparing `property` with what the records say."""
+        highest = int(self.labels.max(initial=-1))
+        if self.property is None:
+            return highest + 1, None
+        claimed = self.property
+        if highest >= claimed.classes:
+            raise FaceSetError(
+                f"{claimed.path}: says {claimed.classes:,} classes but label {highest:,} occurs in {self.reader.path}"
+            )
+        if claimed.images is not None and claimed.images != len(self):
+            raise FaceSetError(
+                f"{claimed.path}: says {claimed.images:,} images but {self.reader.path} has {len(self):,}"
+            )
+        return claimed.classes, (claimed.height, claimed.width)
+
+
+def _record_file(path: Path) -> Path:
+    if path.is_dir():
+        rec = path / "train.rec"
+        if not rec.exists():
+            raise SourceError(f"{path}: has no train.rec, expected a face set; make one with: recordio pack")
+        return rec
+    if not path.exists():
+        raise SourceError(f"{path}: not there; expected a face set's folder or a .rec file")
+    return path

@@ -1,0 +1,168 @@
+"""Photos → pixels: one folder a person, decoding to RGB, and the square that training and enrolment both see.
+
+OpenCV is imported inside the functions that need it, so that the rest of the package works without it.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recordio_tools.errors import SourceError
+
+Image = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".pnm", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person's photos: the sub-folder's name and the image files in it, in natural order."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+
+def list_people(folder: str | Path) -> list[Person]:
+    """The people in `folder`, one sub-folder each, in natural order (s2 before s10), hidden ones skipped.
+
+    Files are taken by their suffix (IMAGE_SUFFIXES), unread. What lies beside the sub-folders, or deeper, is
+    ignored.
+
+    Raises:
+        SourceError: The folder is missing or has no sub-folder, or a sub-folder has no image file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "not there"
+        raise SourceError(f"{folder}: {what}, expected a folder with one sub-folder of photos a person")
+    people = []
+    for home in _visible(folder):
+        if not home.is_dir():
+            continue
+        paths = tuple(path for path in _visible(home) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        if not paths:
+            raise SourceError(
+                f"{home}: no image in it, expected photos of one person "
+                f"({' '.join(sorted(IMAGE_SUFFIXES))}); add some or remove the folder"
+            )
+        people.append(Person(home.name, paths))
+    if not people:
+        raise SourceError(f"{folder}: no sub-folder in it, expected one sub-folder of photos a person")
+    return people
+
+
+def read_rgb(path: str | Path) -> Image:
+    """An image file as (height, width, 3) uint8 RGB, as `decode_rgb` does it.
+
+    Raises:
+        SourceError: The file is missing, unreadable or not a whole image.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}), expected an image file") from error
+    return decode_rgb(data, str(path))
+
+
+def decode_rgb(data: bytes | memoryview, name: str) -> Image:
+    """Encoded image bytes as (height, width, 3) uint8 RGB.
+
+    Grey becomes three equal channels, transparency is dropped, 16 bits are scaled to 8, and a photo's EXIF
+    orientation is applied.
+
+    Args:
+        data: JPEG, PNG, PGM …
+        name: What to call the image in an error message.
+
+    Raises:
+        SourceError: The bytes are not a whole image, or OpenCV cannot be loaded.
+    """
+    data = bytes(data)
+    if _is_cut_short(data):
+        raise SourceError(f"{name}: the image breaks off before its end; replace or remove it")
+    cv2 = _cv2()
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise SourceError(f"{name}: {len(data):,} bytes that are not a readable image; replace or remove it")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def encode_rgb(image: Image, suffix: str, quality: int) -> bytes:
+    """`image` as JPEG of `quality` 1 to 100, or as PNG, which keeps every pixel.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+        suffix: ".jpg" or ".png".
+        quality: Of the JPEG; PNG does not use it.
+
+    Raises:
+        SourceError: OpenCV cannot be loaded.
+    """
+    cv2 = _cv2()
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    assert done, "OpenCV encodes every RGB image as JPEG and PNG"
+    return data.tobytes()
+
+
+def fit_square(image: Image, size: int) -> Image:
+    """`image` padded to a square by repeating its border pixels, then resized to `size` × `size`.
+
+    Nothing is cropped and nobody's face is stretched. A 92 × 112 photo at size 112 gets 10 columns on both
+    sides and is not resampled. An odd pixel of padding goes to the right or the bottom.
+
+    Args:
+        image: (height, width, 3) uint8.
+        size: Side of the result in pixels.
+    """
+    height, width = image.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
+    square = np.pad(image, margins, mode="edge")
+    if side == size:
+        return square
+    cv2 = _cv2()
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A sort key under which s2 comes before s10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", name)]
+
+
+def _visible(folder: Path) -> list[Path]:
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(entries, key=lambda path: (natural_order(path.name), path.name))
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end mark: some decoders say nothing then and return half a face."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return b"IEND" not in data
+    if not data.startswith(b"\xff\xd8\xff"):
+        return False
+    place = 2  # step over the segments ahead of the picture: a thumbnail in one has an end mark of its own
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return data.find(b"\xff\xd9", place) < 0
+
+
+def _cv2() -> Any:
+    try:
+        import cv2
+    except ImportError as error:
+        if "libGL" in str(error) or "libgthread" in str(error):
+            advice = "a system library is missing; install it with: apt-get install libgl1 libglib2.0-0"
+        else:
+            advice = "install it with: pip install opencv-python"
+        raise SourceError(f"OpenCV cannot be loaded ({error}); {advice}") from error
+    return cv2

@@ -1,0 +1,62 @@
+"""An index made anew from its record file alone: every record says where the next one starts."""
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from recordio_tools import framing
+from recordio_tools._mapped import map_file
+from recordio_tools.errors import DamageError
+from recordio_tools.header import HEADER
+from recordio_tools.index import Index
+
+
+def rebuild(rec: str | Path, *, past_damage: bool = False) -> tuple[Index, list[DamageError]]:
+    """An index made from the record file alone, and the damages that were passed over.
+
+    The keys are the ids in the image headers where every record has one and no two agree, as in the face sets
+    of face2rec2 and of this package; otherwise 0, 1, 2 … in file order.
+
+    Args:
+        rec: The record file.
+        past_damage: Go on at the next readable head after damage; without it the first damage raises.
+
+    Raises:
+        SourceError: There is no such file.
+        DamageError: The first damage, unless `past_damage`.
+    """
+    rec = Path(rec)
+    offsets, ids = array("q"), array("Q")
+    damages: list[DamageError] = []
+    with_ids = True
+    for offset, payload in _scan(rec, damages if past_damage else None):
+        offsets.append(offset)
+        with_ids = with_ids and len(payload) >= HEADER.size
+        if with_ids:
+            ids.append(HEADER.unpack_from(payload)[2])
+    if with_ids and (not ids or max(ids) < 1 << 62) and len(np.unique(ids)) == len(ids):
+        keys = np.array(ids, np.int64)
+    else:
+        keys = np.arange(len(offsets))
+    return Index(keys, np.array(offsets, np.int64), rec.with_suffix(".idx")), damages
+
+
+def _scan(rec: Path, damages: list[DamageError] | None) -> Iterator[tuple[int, bytes | memoryview]]:
+    """(offset, payload) of each record in file order; damage raises, or is put into `damages`."""
+    buffer = map_file(rec)
+    offset: int | None = 0
+    while offset is not None and offset < len(buffer):
+        try:
+            payload, after = framing.decode(buffer, offset)
+        except DamageError as error:
+            advice = f"save what is whole with: recordio index --past-damage {rec}"
+            damage = error.located(rec, None, error.offset or offset, advice)
+            if damages is None:
+                raise damage from None
+            damages.append(damage)
+            offset = framing.find_head(buffer, offset + 4)
+        else:
+            yield offset, payload
+            offset = after

@@ -1,0 +1,139 @@
+"""A file or a folder appears whole or not at all: written beside, flushed to disk, renamed."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from recordio_tools.errors import SourceError
+
+_MOST_LEFT_OVER = 1000
+
+
+def open_beside(path: Path) -> tuple[BinaryIO, Path]:
+    """A new file in `path`'s folder, open for writing, and its name; rename it to `path` when it is whole."""
+    for attempt in range(_MOST_LEFT_OVER):
+        beside = path.with_name(f".{path.name}.{os.getpid()}-{attempt}.tmp")
+        with suppress(FileExistsError):
+            return beside.open("xb"), beside
+    raise SourceError(f"{path.parent}: too many left-over temporary files of {path.name}; remove them")
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Everything written to `file` is on the disk when this returns."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """The names in `folder` are on the disk when this returns."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path`; whatever happens, `path` is the old file or the new one."""
+    file, beside = open_beside(path)
+    try:
+        with file:
+            file.write(data)
+            flush_to_disk(file)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+@contextmanager
+def whole_folder(out: Path, made_by_us: frozenset[str], marker: str, *, force: bool) -> Iterator[Path]:
+    """A hidden folder beside `out` to build in; it becomes `out` when the block ends without an exception.
+
+    One builder at a time: the hidden folder is locked, and what a killed builder left in it is cleared away.
+
+    Args:
+        out: The folder to make; missing parents are made too.
+        made_by_us: The file names that a folder of this kind may hold. An existing `out` with any other
+            entry, or without `marker`, is never replaced.
+        marker: The file that shows that we made the folder.
+        force: Replace an existing folder of ours. An empty one is always replaced.
+
+    Raises:
+        SourceError: `out` may not be replaced, or another process is building it.
+    """
+    _check_replaceable(out, made_by_us, marker, force)
+    created = [parent for parent in (out.parent, *out.parent.parents) if not parent.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = out.with_name(f".{out.name}.building")
+    lock = _lock(building, out)
+    try:
+        yield building
+        for path in building.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        flush_folder(building)
+        _check_replaceable(out, made_by_us, marker, force)  # again: the work took its time
+        _put_in_place(building, out)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        with suppress(OSError):  # a parent that somebody else has begun to use stays
+            for parent in created:
+                parent.rmdir()
+        raise
+    finally:
+        os.close(lock)
+
+
+def _check_replaceable(out: Path, made_by_us: frozenset[str], marker: str, force: bool) -> None:
+    if out.name in ("", ".."):
+        raise SourceError(f"{out}: is not a name; give the name of a new or empty folder")
+    if not (out.exists() or out.is_symlink()):
+        return
+    if not out.is_dir():
+        raise SourceError(f"{out}: is a file, expected a new or empty folder to write to; give another name")
+    entries = {path.name for path in out.iterdir()}
+    if not entries:
+        return
+    foreign = sorted(entries - made_by_us)
+    if foreign:
+        raise SourceError(f"{out}: holds {foreign[0]!r}, which this tool did not write; give a new or empty folder")
+    if marker not in entries:
+        raise SourceError(f"{out}: holds files but no {marker}, so this tool did not write it; give another folder")
+    if not force:
+        raise SourceError(f"{out}: already holds a face set; replace it with --force, or give another folder")
+
+
+def _lock(building: Path, out: Path) -> int:
+    """A descriptor that holds the lock on the empty folder `building`."""
+    building.mkdir(exist_ok=True)
+    lock = os.open(building, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # between mkdir and flock another builder may have finished, and renamed the folder we hold
+        if building.stat().st_ino != os.fstat(lock).st_ino:
+            raise BlockingIOError
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError | FileNotFoundError):
+            raise SourceError(f"{out}: another process is building it; wait for it or give another name") from None
+        raise
+    for path in building.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return lock
+
+
+def _put_in_place(building: Path, out: Path) -> None:
+    """Rename `building` to `out`; an older `out` steps aside first and is removed last."""
+    aside = out.with_name(f".{out.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)  # left by a builder that was killed just here
+    if out.exists():
+        out.rename(aside)
+    building.rename(out)
+    flush_folder(out.parent)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""Writes a record file and its index, byte for byte as mxnet 1.9.1 does. The mirror image of `reader`.
+
+Both files are written beside their places and renamed when the writer closes: an exception, or a process that
+is killed, leaves what was there before. The old index goes first and the new one comes last, so that a record
+file never stands beside another file's index.
+"""
+
+import operator
+import os
+from pathlib import Path
+from typing import Self
+
+from recordio_tools import framing
+from recordio_tools.errors import LimitError, RecordIOError, SourceError
+from recordio_tools.header import pack_range
+from recordio_tools.whole import flush_folder, flush_to_disk, open_beside
+
+_PAGE = 512
+
+
+class Writer:
+    """Writes records to `path` and their index beside it.
+
+    >>> with Writer("train.rec") as writer:
+    ...     writer.write(1, payload)
+
+    Nothing can be read until the block ends; if it ends by an exception, nothing was written.
+
+    Args:
+        path: The record file to make or to replace.
+        index: The index file; by default `path` with the suffix `.idx`.
+
+    Raises:
+        SourceError: The folder is not there.
+    """
+
+    def __init__(self, path: str | Path, index: str | Path | None = None) -> None:
+        self._process = os.getpid()
+        self._open = False
+        self.path = Path(path)
+        self.index_path = Path(index) if index else self.path.with_suffix(".idx")
+        if self.path == self.index_path:
+            raise SourceError(f"{self.path}: is the name of the index too; give the record file the suffix .rec")
+        if not (self.path.parent.is_dir() and self.index_path.parent.is_dir()):
+            raise SourceError(f"{self.path}: its folder or that of its index is not there; make it first")
+        self._seen: dict[int, bytearray] = {}
+        self._offset = 0
+        self._rec, self._rec_beside = open_beside(self.path)
+        try:
+            self._idx, self._idx_beside = open_beside(self.index_path)
+        except BaseException:
+            self._rec.close()
+            self._rec_beside.unlink()
+            raise
+        self._open = True
+
+    def write(self, key: int, payload: bytes | bytearray | memoryview) -> None:
+        """Append one record.
+
+        Raises:
+            LimitError: `key` was written before, is negative or has more than 18 digits, or `payload` has
+                2^29 bytes or more. The record is not written and the writer can go on.
+        """
+        if not self._open:
+            raise RecordIOError(f"{self.path}: the writer is closed; open another")
+        key = operator.index(key)
+        if not 0 <= key < 10**18:
+            raise LimitError(f"{self.path}: key {key} was given, expected 0 to 10^18 - 1")
+        try:
+            chunks = framing.encode(payload if isinstance(payload, bytes) else bytes(payload))
+        except LimitError as error:
+            raise LimitError(f"{self.path}: key {key}: {error}") from None
+        self._remember(key)
+        try:
+            self._rec.writelines(chunks)
+            self._idx.write(b"%d\t%d\n" % (key, self._offset))
+        except BaseException:  # half a record may be out: nothing may follow it
+            self.abort()
+            raise
+        self._offset += sum(map(len, chunks))
+
+    def write_range(self, key: int, start: int, end: int) -> None:
+        """Append a record that stands for the keys [start, end): a face set's header record, or an identity.
+
+        Raises:
+            LimitError: The range passes 2^24, where float32 rounds keys, or is empty.
+        """
+        try:
+            payload = pack_range(start, end, key)
+        except LimitError as error:
+            raise LimitError(f"{self.path}: key {key}: {error}") from None
+        self.write(key, payload)
+
+    def close(self) -> None:
+        """Flush both files to the disk and put them in their places; closing twice does nothing more."""
+        if not self._open:
+            return
+        try:
+            for file in (self._rec, self._idx):
+                flush_to_disk(file)
+                file.close()
+            self.index_path.unlink(missing_ok=True)
+            self._rec_beside.replace(self.path)
+            self._idx_beside.replace(self.index_path)
+            flush_folder(self.path.parent)
+        except BaseException:
+            self.abort()
+            raise
+        self._open = False
+
+    def abort(self) -> None:
+        """Give up: remove what was written; the places keep what they held before."""
+        if self._open and self._process == os.getpid():  # a forked child that drops its copy removes nothing
+            self._open = False
+            for file, beside in ((self._rec, self._rec_beside), (self._idx, self._idx_beside)):
+                file.close()
+                beside.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        self.abort()
+
+    def _remember(self, key: int) -> None:
+        """Note that `key` is taken: one byte a key in pages of 512, whatever the order of the keys."""
+        page = self._seen.get(key // _PAGE)
+        if page is None:
+            page = self._seen[key // _PAGE] = bytearray(_PAGE)
+        if page[key % _PAGE]:
+            raise LimitError(f"{self.path}: key {key} was written before, expected each key once")
+        page[key % _PAGE] = 1

@@ -1,0 +1,224 @@
+import json
+import os
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from recordio_tools import FaceSet, Reader, cli
+
+RECORDIO = [sys.executable, "-c", "from recordio_tools.cli import main; main()"]
+
+
+class Result(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def recordio(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process, output of C libraries included."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["recordio", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Result(left.value.code, out, err)
+
+    return run
+
+
+def test_the_main_job(recordio: Run, photos: Path, tmp_path: Path) -> None:
+    faces, cut = tmp_path / "faces", tmp_path / "lt"
+    done = recordio("pack", photos, faces, "--size", 24)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"{faces}: 20 images of 5 people\n"
+    done = recordio(
+        "build-lt", faces, cut, "--identities", 3, "--images", 9, "--law", "pareto", "--alpha", 1.5, "--json"
+    )
+    assert done.code == 0
+    assert "9 images of 3 identities, 2 left open" in done.err
+    assert json.loads(done.out)["output"]["fingerprint"] == FaceSet(cut).fingerprint
+    done = recordio("info", cut, "--json")
+    assert (done.code, done.err) == (0, "")
+    facts = json.loads(done.out)
+    assert (facts["layout"], facts["images"], facts["classes"], facts["size"]) == ("face2rec2", 9, 3, [24, 24])
+    counts = FaceSet(cut).counts()
+    assert facts["images_per_identity"] == {"min": counts.min(), "median": sorted(counts)[1], "max": counts.max()}
+    done = recordio("info", cut)
+    assert re.search(r"^images +9$", done.out, re.MULTILINE)
+    assert re.search(r"^size +24 x 24$", done.out, re.MULTILINE)
+
+
+def test_pack_reports_what_it_skipped(recordio: Run, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "p1" / "2.png").write_bytes(b"")
+    done = recordio("pack", tmp_path / "photos", tmp_path / "set", "--skip-unreadable", "--json")
+    assert done.code == 0
+    assert "left out 1 unreadable" in done.err
+    assert json.loads(done.out)["skipped"] == [str(tmp_path / "photos" / "p1" / "2.png")]
+
+
+def test_index_is_made_anew(recordio: Run, photos: Path, tmp_path: Path) -> None:
+    recordio("pack", photos, tmp_path / "set", "--size", 24)
+    rec, idx = tmp_path / "set" / "train.rec", tmp_path / "set" / "train.idx"
+    before = idx.read_bytes()
+    done = recordio("index", rec)
+    assert (done.code, done.err) == (1, f"error: {idx}: already there; replace it with --force\n")
+    idx.unlink()
+    missing = recordio("info", rec)
+    assert missing.code == 1
+    assert f"recordio index {rec}" in missing.err
+    assert recordio("index", rec).code == 0
+    assert idx.read_bytes() == before
+    raw = bytearray(rec.read_bytes())
+    raw[0] ^= 1
+    rec.write_bytes(raw)
+    assert recordio("index", rec, "--force").code == 1
+    assert idx.read_bytes() == before
+    done = recordio("index", rec, "--force", "--past-damage")
+    assert done.code == 0
+    assert "passed over: " in done.err
+    assert len(Reader(rec)) == 25
+
+
+def spoil(photos: Path, room: Path) -> dict[str, tuple[list[object], str]]:
+    """Bad input by name: the arguments, and what the message must say."""
+    shutil.copytree(photos, room / "photos")
+    broken = shutil.copytree(photos, room / "broken")
+    (broken / "p1" / "3.png").write_bytes((broken / "p1" / "3.png").read_bytes()[:-30])
+    lonely = shutil.copytree(photos, room / "lonely")
+    (lonely / "nobody").mkdir()
+    (room / "empty").mkdir()
+    (room / "thesis").mkdir()
+    (room / "thesis" / "thesis.tex").touch()
+    cli_out = room / "out"
+    return {
+        "missing folder": (["pack", room / "no", cli_out], "no: not there"),
+        "empty folder": (["pack", room / "empty", cli_out], "empty: no sub-folder"),
+        "person without image": (["pack", lonely, cli_out], "nobody: no image"),
+        "broken image": (["pack", broken, cli_out], "p1/3.png"),
+        "existing out": (["pack", room / "photos", room / "thesis"], "thesis.tex"),
+        "existing out by force": (["pack", room / "photos", room / "thesis", "--force"], "thesis.tex"),
+        "unknown format": (["pack", room / "photos", cli_out, "--format", "gif"], "'gif' is unknown"),
+        "size 0": (["pack", room / "photos", cli_out, "--size", 0], "size 0"),
+        "missing set": (["build-lt", room / "no", cli_out, "--images", 3], "no: not there"),
+        "folder without a set": (["build-lt", room / "empty", cli_out, "--images", 3], "no train.rec"),
+        "info of nothing": (["info", room / "no"], "no: not there"),
+        "info of a text": (["info", room / "thesis" / "thesis.tex"], "thesis.idx: not there"),
+        "index of nothing": (["index", room / "no.rec"], "no.rec: not there"),
+    }
+
+
+NAMES = [
+    "missing folder", "empty folder", "person without image", "broken image", "existing out", "existing out by force",
+    "unknown format", "size 0", "missing set", "folder without a set", "info of nothing", "info of a text",
+    "index of nothing",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_input_is_one_line_and_code_1(recordio: Run, photos: Path, tmp_path: Path, name: str) -> None:
+    cases = spoil(photos, tmp_path)
+    assert list(cases) == NAMES
+    before = sorted(tmp_path.rglob("*"))
+    arguments, said = cases[name]
+    done = recordio(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch(r"error: [^\n]+\n", done.err), done.err
+    assert said in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--images", 500], "give 1 to 20"),
+        (["--images", 9, "--identities", 50], "50 identities"),
+        (["--images", 9, "--law", "zipf"], "'zipf' is unknown"),
+        (["--law", "pareto"], "needs alpha"),
+        (["--images", 9, "--alpha", 2], "alpha belongs to"),
+        (["--images", 9, "--seed", -1], "seed -1"),
+        ([], "needs a number of images"),
+    ],
+)
+def test_plans_that_cannot_be(recordio: Run, photos: Path, tmp_path: Path, options: list[object], said: str) -> None:
+    recordio("pack", photos, tmp_path / "set", "--size", 24)
+    done = recordio("build-lt", tmp_path / "set", tmp_path / "lt", *options)
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch(r"error: [^\n]+\n", done.err), done.err
+    assert said in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_existing_out_needs_force(recordio: Run, photos: Path, tmp_path: Path) -> None:
+    for command in (["pack", photos, tmp_path / "set"], ["build-lt", tmp_path / "set", tmp_path / "lt", "--images", 9]):
+        assert recordio(*command).code == 0
+        done = recordio(*command)
+        assert done.code == 1
+        assert "replace it with --force" in done.err
+        assert recordio(*command, "--force").code == 0
+
+
+def test_a_bar_where_stderr_is_a_terminal(
+    recordio: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    done = recordio("pack", photos, tmp_path / "set", "--size", 24, "--json")
+    assert json.loads(done.out)["images"] == 20
+    assert "packing" in done.err
+    assert "20/20" in done.err
+
+
+def test_a_reader_of_the_pipe_that_leaves(photos: Path, tmp_path: Path) -> None:
+    command = f"{shlex.join(RECORDIO)} pack {photos} {tmp_path / 'set'} --json | true"
+    done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert "Error" not in done.stderr
+
+
+def test_names_that_are_not_utf_8_can_be_said(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"set\xff")
+    done = subprocess.run([*RECORDIO, "pack", photos, out, "--json"], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["out"] == str(out)
+    assert "5 people" in done.stderr
+    done = subprocess.run([*RECORDIO, "info", out], check=True, capture_output=True, text=True)
+    assert r"set\udcff" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["pack", "build-lt", "info", "index"])
+def test_help_shows_an_example(recordio: Run, command: str) -> None:
+    done = recordio(command, "--help")
+    assert done.code == 0
+    assert f"Example: recordio {command}" in " ".join(done.out.split())
+
+
+def test_help_is_instant() -> None:
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([*RECORDIO, "--help"], check=True, capture_output=True, text=True)
+        assert "build-lt" in done.stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    # processor time, the best of three: the machine may be busy with other things
+    assert min(seconds() for _ in range(3)) < 0.4
+
+
+def test_importing_opens_no_door() -> None:
+    code = "import recordio_tools, sys; print({'cv2', 'matplotlib', 'typer', 'rich', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,197 @@
+import gc
+import multiprocessing
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recordio_tools import Header, Reader, Writer, framing, pack, unpack
+from recordio_tools.errors import LimitError, RecordIOError, SourceError
+
+MAGIC = framing.MAGIC
+
+
+def test_golden_files_of_mxnet(tmp_path: Path) -> None:
+    """Written by mxnet 1.9.1: MXIndexedRecordIO.write_idx of these two records."""
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write(1, pack(Header(0, 3.0, 1, 0), b"hello"))
+        writer.write(2, pack(Header(0, [1.0, 2.0], 2, 0), b"x" + MAGIC + MAGIC + b"yy"))
+    assert (tmp_path / "a.idx").read_bytes() == b"1\t0\n2\t40\n"
+    assert (tmp_path / "a.rec").read_bytes() == bytes.fromhex(
+        "0a23d7ce 1d000000 00000000 00004040 0100000000000000 0000000000000000 68656c6c6f 000000"
+        "0a23d7ce 2b000000 02000000 00000000 0200000000000000 0000000000000000 0000803f 00000040"
+        "78 0a23d7ce 0a23d7ce 7979 00"
+    )
+
+
+pieces = st.one_of(st.just(MAGIC), st.binary(max_size=9))
+records = st.dictionaries(st.integers(0, 10**18 - 1), st.lists(pieces, max_size=5).map(b"".join), max_size=8)
+
+
+@given(records)
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, slow: SimpleNamespace, table: dict[int, bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("writer") / "a.rec"
+    with Writer(path) as writer:
+        for key, payload in table.items():
+            writer.write(key, payload)
+    assert slow.decode(path.read_bytes()) == list(table.values())
+    assert path.read_bytes() == b"".join(map(slow.encode, table.values()))
+    with Reader(path) as reader:
+        assert list(reader) == list(table.items())
+        assert all(reader.read(key) == payload for key, payload in table.items())
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_payloads_of_every_bytes_type(tmp_path: Path, kind: type) -> None:
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write(np.int64(3), kind(b"abc" + MAGIC * 3))  # type: ignore[arg-type]
+    assert Reader(tmp_path / "a.rec").read(3) == b"abc" + MAGIC * 3
+
+
+def test_an_exception_in_the_block_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), Writer(tmp_path / "a.rec") as writer:
+        writer.write(1, b"x")
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_exception_keeps_the_old_files(numbered: Path) -> None:
+    before = {path: path.read_bytes() for path in numbered.parent.iterdir()}
+    with pytest.raises(ZeroDivisionError), Writer(numbered) as writer:
+        writer.write(1, b"x")
+        raise ZeroDivisionError
+    assert {path: path.read_bytes() for path in numbered.parent.iterdir()} == before
+
+
+def test_nothing_stands_at_the_place_before_the_end(numbered: Path) -> None:
+    with Writer(numbered) as writer:
+        writer.write(1, b"new")
+        assert len(Reader(numbered)) == 10
+    assert list(Reader(numbered)) == [(1, b"new")]
+    assert sorted(path.name for path in numbered.parent.iterdir()) == ["numbered.idx", "numbered.rec"]
+
+
+def test_a_forgotten_writer_leaves_nothing(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.rec")
+    writer.write(1, b"x")
+    del writer
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_ends_the_writer_and_leaves_nothing(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.rec")
+
+    class Full:
+        def writelines(self, chunks: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            writer_file.close()
+
+    writer_file, writer._rec = writer._rec, Full()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space"):
+        writer.write(1, b"x")
+    with pytest.raises(RecordIOError, match="closed"):
+        writer.write(2, b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_flush_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(tmp_path / "a.rec")
+
+    def fail(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        writer.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_the_index_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    real_open = Path.open
+
+    def open_(path: Path, mode: str) -> object:
+        if path.parent.name == "other":
+            raise PermissionError(13, "Permission denied")
+        return real_open(path, mode)
+
+    monkeypatch.setattr(Path, "open", open_)
+    with pytest.raises(PermissionError):
+        Writer(tmp_path / "a.rec", tmp_path / "other" / "a.idx")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_closing_twice_and_writing_after(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.rec", tmp_path / "b.idx")
+    writer.write(1, b"x")
+    writer.close()
+    writer.close()
+    writer.abort()
+    assert (tmp_path / "b.idx").exists()
+    with pytest.raises(RecordIOError, match=r"a\.rec: the writer is closed"):
+        writer.write(2, b"x")
+
+
+def test_a_refused_record_is_not_written_and_the_next_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_LENGTH", 10)
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write(600, b"x")
+        for key, payload, said in [
+            (600, b"", "written before"),
+            (-1, b"", "given"),
+            (10**18, b"", "given"),
+            (4, b"x" * 11, "11"),
+        ]:
+            with pytest.raises(LimitError, match=rf"a\.rec: key {key}.*{said}"):
+                writer.write(key, payload)
+        writer.write(4, b"y")
+        writer.write(601, b"z")
+    assert list(Reader(tmp_path / "a.rec")) == [(600, b"x"), (4, b"y"), (601, b"z")]
+
+
+def test_ranges_past_2_24_are_refused(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write_range(7, 1, 2**24)
+        with pytest.raises(LimitError, match=r"a\.rec: key 8: .*16,777,216"):
+            writer.write_range(8, 2**24 - 1, 2**24 + 1)
+    header, body = unpack(Reader(tmp_path / "a.rec").read(7))
+    assert header == Header(2, [1.0, 2.0**24], 7)
+    assert body == b""
+
+
+def test_a_missing_folder_and_a_clash_of_names(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="folder"):
+        Writer(tmp_path / "no" / "a.rec")
+    with pytest.raises(SourceError, match="folder"):
+        Writer(tmp_path / "a.rec", tmp_path / "no" / "a.idx")
+    with pytest.raises(SourceError, match="name of the index"):
+        Writer(tmp_path / "a.idx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_writers_of_one_name_do_not_mix(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.rec") as one, Writer(tmp_path / "a.rec") as two:
+        one.write(1, b"one")
+        two.write(2, b"two")
+    assert list(Reader(tmp_path / "a.rec")) == [(1, b"one")]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+# Python 3.12 and later warn of any thread, those of numpy's BLAS included
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_copy_removes_nothing(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write(1, b"x")
+        child = multiprocessing.get_context("fork").Process(target=writer.abort)
+        child.start()
+        child.join()
+    assert list(Reader(tmp_path / "a.rec")) == [(1, b"x")]
