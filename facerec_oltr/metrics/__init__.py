@@ -1,0 +1,12 @@
+"""What the numbers mean, in numpy alone: scores and labels in, figures out.
+
+- ``identification``: one probe against a gallery (1:N): CMC, FPIR, FNIR, TPIR, DET, thresholds.
+- ``ranking``: how well one score separates two groups: AUROC.
+- ``intervals``: how sure a figure is: spread over splits, bootstrap over identities, rule of three.
+
+The conventions that hold throughout:
+
+- A higher score is a better match; a search is accepted if and only if its score >= T.
+- A score of -inf means that nothing was compared (empty gallery, no face found); no threshold accepts it.
+- A figure over an empty side is NaN, never 0; a NaN score raises ``MetricError``.
+"""
