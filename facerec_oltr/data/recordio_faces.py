@@ -1,0 +1,76 @@
+"""Faces of a RecordIO set, decoded a batch at a time."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from facerec_oltr.components import Config
+from facerec_oltr.errors import DataError
+from recordio_tools import FaceSet
+from recordio_tools.images import fit_square
+
+
+class RecordIOFaces:
+    """The training images of a face set as square uint8 batches.
+
+    Args:
+        path: the set's folder, with train.rec, train.idx and property.
+        size: side of the squares in pixels; other sizes are padded and resized.
+
+    Attributes:
+        labels: (N,) int64, the class of each image.
+        classes: C.
+        size: the side in pixels.
+        fingerprint: SHA-256 of the record file.
+
+    Raises:
+        DataError: the set has fewer than two classes or two images, or a class without an image.
+        recordio_tools.errors.RecordIOError: the set is missing or damaged.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._faces = FaceSet(path)
+        self.labels: npt.NDArray[np.int64] = self._faces.labels
+        self.classes = self._faces.classes
+        self.size = size
+        counts = self._faces.counts()
+        if self.classes < 2 or len(self.labels) < 2:
+            raise DataError(
+                f"{path}: found {len(self.labels)} images of {self.classes} classes, expected at least 2 of each; "
+                "pack a folder with more people"
+            )
+        if (empty := np.flatnonzero(counts == 0)).size:
+            raise DataError(
+                f"{path}: class {empty[0]} has no image ({empty.size} such classes), expected one or more each; "
+                "rebuild the set with: recordio build-lt"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the record file, in hexadecimal."""
+        return self._faces.fingerprint
+
+    def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Decode the images at `positions` (B,) to (B, size, size, 3) uint8 RGB."""
+        faces = np.empty((len(positions), self.size, self.size, 3), np.uint8)
+        for row, position in zip(faces, positions.tolist(), strict=True):
+            row[:] = fit_square(self._faces.image(position), self.size)
+        return faces
+
+
+class RecordIOFacesConfig(Config):
+    """Which face set, and at what size the network sees it."""
+
+    kind: Literal["recordio_faces"] = "recordio_faces"
+    path: Path
+    size: Annotated[int, Field(ge=16)] = 112
+
+    def build(self) -> RecordIOFaces:
+        """Open the set."""
+        return RecordIOFaces(self.path, self.size)

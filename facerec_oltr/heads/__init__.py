@@ -1,0 +1,27 @@
+"""Heads: features (B, D) → logits (B, C), with memory O(B·C + C·D), never O(B·C·D).
+
+A head may keep a memory of class centroids, take over what an earlier stage's head has learned, and offer further
+face embeddings than the features themselves; `Head` says how the trainer asks for each.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facerec_oltr.heads._base import Head
+from facerec_oltr.heads.cosine import Cosine, CosineConfig
+from facerec_oltr.heads.dot_product import DotProduct, DotProductConfig
+from facerec_oltr.heads.meta_embedding import MetaEmbedding, MetaEmbeddingConfig
+
+HeadConfig = Annotated[DotProductConfig | CosineConfig | MetaEmbeddingConfig, Field(discriminator="kind")]
+
+__all__ = [
+    "Cosine",
+    "CosineConfig",
+    "DotProduct",
+    "DotProductConfig",
+    "Head",
+    "HeadConfig",
+    "MetaEmbedding",
+    "MetaEmbeddingConfig",
+]

@@ -1,0 +1,39 @@
+"""What the trainer may ask of any head, with the answers of a head that keeps no memory."""
+
+from collections.abc import Callable
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """Features (B, D) → logits (B, C).
+
+    Attributes:
+        embeddings: the names under which this head can turn features into a face embedding; ``direct`` is the
+            features themselves.
+        memory: one centroid a class, (C, D), or None for a head that keeps none.
+    """
+
+    embeddings: ClassVar[tuple[str, ...]] = ("direct",)
+    memory: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("memory", None)
+
+    def inherit(self, previous: Self) -> None:
+        """Take over what the head of the stage before has learned; called once, before the stage begins."""
+
+    def refresh(self, class_means: Callable[[], Tensor]) -> None:
+        """Renew the memory; called at the start of each epoch.
+
+        Args:
+            class_means: computes the mean training feature of every class, (C, D); it costs one pass over the
+                training set, so a head that needs none does not call it.
+        """
+
+    def embed(self, features: Tensor, embedding: str) -> Tensor:
+        """Turn features (B, D) into the embedding of that name, (B, D), not normalised."""
+        assert embedding == "direct", embedding
+        return features

@@ -1,0 +1,47 @@
+"""What several tests need: a small face set, and an experiment that trains on it in a second."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facerec_oltr.config import load_experiment
+from facerec_oltr.experiment import Experiment
+from recordio_tools.packing import pack_folder
+
+TINY = (
+    "data.size=16",
+    "backbone.width=4",
+    "backbone.features=8",
+    "schedule.epochs=5",
+    "schedule.batch_size=8",
+)
+
+
+def write_people(folder: Path, photos: dict[str, int], seed: int = 0) -> Path:
+    """Photos of people who look like themselves: one random pattern a person, with a little noise."""
+    rng = np.random.default_rng(seed)
+    for name, count in photos.items():
+        pattern = rng.integers(0, 256, (6, 6)).astype(np.uint8)
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            face = cv2.resize(pattern, (32, 32), interpolation=cv2.INTER_CUBIC).astype(int)
+            noisy = np.clip(face + rng.integers(-12, 13, face.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / name / f"{number}.png"), noisy)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def face_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four people with 7, 4, 2 and 1 photos."""
+    folder = tmp_path_factory.mktemp("faces")
+    photos = write_people(folder / "photos", {"ann": 7, "bob": 4, "cem": 2, "dia": 1})
+    pack_folder(photos, folder / "set", size=32, image_format="png")
+    return folder / "set"
+
+
+@pytest.fixture
+def tiny_oltr(face_set: Path) -> Experiment:
+    """OLTR, both stages, on the small set."""
+    return load_experiment("oltr", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
