@@ -1,0 +1,122 @@
+"""What an experiment is: every choice that a training run rests on, checked against each other."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from facerec_oltr.backbones import BackboneConfig, ModulatedAttentionConfig
+from facerec_oltr.components import Config
+from facerec_oltr.data import AugmentConfig, DataConfig
+from facerec_oltr.heads import HeadConfig
+from facerec_oltr.losses import LossConfig
+from facerec_oltr.samplers import SamplerConfig
+
+Factor = Annotated[float, Field(ge=0)]
+
+
+class Schedule(Config):
+    """How long and how fast to train; a data set fixes it, so that every method gets the same budget.
+
+    Attributes:
+        epochs: of all stages together; each stage takes its share.
+        batch_size: B; an epoch's last batches are made near equal, so that none is tiny.
+        learning_rate: of SGD at its highest; each stage warms up to it and falls to zero on a half cosine.
+        warmup: share of a stage's steps in which the rate rises linearly.
+        momentum: of SGD.
+        weight_decay: of all weights; a memory is no weight.
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+class WeightedLoss(Config):
+    """One term of a stage's loss."""
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    loss: LossConfig
+
+
+class Stage(Config):
+    """One stage of a method.
+
+    Attributes:
+        name: by which later stages refer to it, and under which its checkpoint is kept.
+        share: of the schedule's epochs.
+        start_from: an earlier stage whose backbone and head this one takes over; none starts afresh.
+        attention: put modulated attention into the backbone.
+        freeze_statistics: normalise by the running statistics that `start_from` brought instead of each batch's.
+            Class-aware batches hold few classes, so their statistics depend on who happens to be in them, and the
+            features would not be those that the memory was made from.
+        backbone_rate: factor on the learning rate for the weights that `start_from` brought.
+        head_rate: factor on the learning rate for the head and for layers that are new in this stage.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    start_from: str | None = None
+    attention: ModulatedAttentionConfig | None = None
+    head: HeadConfig
+    losses: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
+    sampler: SamplerConfig
+    freeze_statistics: bool = False
+    backbone_rate: Factor = 1.0
+    head_rate: Factor = 1.0
+
+    @model_validator(mode="after")
+    def _losses_fit_the_head(self) -> Self:
+        for term in self.losses:
+            if term.loss.needs_memory and not self.head.keeps_memory:
+                raise ValueError(
+                    f"stage {self.name!r}: the loss {term.loss.kind!r} needs a memory, but the head "
+                    f"{self.head.kind!r} keeps none; take the head 'meta_embedding'"
+                )
+        return self
+
+
+class Experiment(Config):
+    """Everything that decides a run.
+
+    Attributes:
+        method: name of the method file.
+        dataset: name of the data-set file.
+        seed: all chance of the run follows from it.
+        embedding: which of the last head's embeddings stands for a face when the model is used.
+    """
+
+    method: str
+    dataset: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataConfig
+    backbone: BackboneConfig
+    schedule: Schedule
+    augment: AugmentConfig = AugmentConfig()
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    embedding: Literal["direct", "meta"] = "direct"
+
+    @model_validator(mode="after")
+    def _stages_chain(self) -> Self:
+        known: dict[str, Stage] = {}
+        for stage in self.stages:
+            if stage.name in known:
+                raise ValueError(f"two stages are named {stage.name!r}; give each its own name")
+            if stage.start_from is not None:
+                start = known.get(stage.start_from)
+                if start is None:
+                    raise ValueError(
+                        f"stage {stage.name!r} starts from {stage.start_from!r}, expected an earlier stage: "
+                        f"{', '.join(known) or 'there is none'}"
+                    )
+                if start.attention is not None and start.attention != stage.attention:
+                    raise ValueError(
+                        f"stage {stage.name!r} drops or changes the attention of {stage.start_from!r}, whose weights "
+                        "it would take over; give both the same"
+                    )
+            known[stage.name] = stage
+        if (total := sum(stage.share for stage in self.stages)) > 1 + 1e-9:
+            raise ValueError(f"the stages' shares add up to {total:g}, expected at most 1: lower them")
+        return self
