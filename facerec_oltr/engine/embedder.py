@@ -1,0 +1,82 @@
+"""A trained run as an embedder."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from facerec_oltr.config import check_experiment
+from facerec_oltr.engine.checkpoint import load_weights, read_json
+from facerec_oltr.engine.model import Model, build_model, to_input
+from facerec_oltr.errors import CheckpointError, ConfigError
+
+_BATCH = 64
+_PREPROCESSING = "rgb (x-127.5)/127.5, sum of face and mirrored face"
+
+
+class RunEmbedder:
+    """The embedding of a trained network: of the face plus that of its mirror image, then of unit length.
+
+    It keeps the `Embedder` promise of faces/embed.py.
+    """
+
+    def __init__(self, model: Model, *, name: str, fingerprint: str, size: int, embedding: str, source: str) -> None:
+        self._model = model.eval()
+        self._embedding = embedding
+        self.name, self.fingerprint, self.size, self.source = name, fingerprint, size, source
+        self.dimensions = model.backbone.features_size
+
+    @torch.no_grad()
+    def embed(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed (N, size, size, 3) uint8 RGB faces to (N, D) float32 of unit length."""
+        vectors = np.empty((len(faces), self.dimensions), np.float32)
+        for start in range(0, len(faces), _BATCH):
+            images = to_input(torch.from_numpy(faces[start : start + _BATCH]))
+            both = [
+                self._model.head.embed(self._model.backbone(view), self._embedding) for view in (images, images.flip(3))
+            ]
+            vectors[start : start + _BATCH] = torch.nn.functional.normalize(both[0] + both[1]).numpy()
+        return vectors
+
+
+def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
+    """Load a finished run.
+
+    Args:
+        run: a run folder of ``facerec train``.
+        embedding: which of the head's embeddings to take; the experiment's choice if not given.
+
+    Raises:
+        CheckpointError: the run is missing, unfinished or damaged.
+        ConfigError: its head has no such embedding.
+    """
+    description = read_json(run / "experiment.json")
+    try:
+        table, data = description["experiment"], description["data"]
+        size, classes = int(data["size"]), int(data["classes"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{run / 'experiment.json'}: is not an experiment of facerec train") from None
+    experiment = check_experiment(table, str(run / "experiment.json"))
+    path = run / "model.safetensors"
+    if not path.exists():
+        raise CheckpointError(
+            f"{run}: the run is not finished; go on with: facerec train {experiment.method} --on {experiment.dataset} "
+            f"--out {run}"
+        )
+    model = build_model(experiment, experiment.stages[-1], size=size, classes=classes, seed=0)
+    model.load(load_weights(path), str(path))
+    embedding = embedding or experiment.embedding
+    if embedding not in model.head.embeddings:
+        raise ConfigError(
+            f"{run}: found no embedding {embedding!r}; its head offers {', '.join(model.head.embeddings)}"
+        )
+    return RunEmbedder(
+        model,
+        name=f"{experiment.method} ({embedding})",
+        fingerprint=hashlib.sha256(path.read_bytes() + f"{embedding} {_PREPROCESSING}".encode()).hexdigest(),
+        size=size,
+        embedding=embedding,
+        source=f"{run.resolve()}:{embedding}",
+    )

@@ -1,0 +1,68 @@
+"""A backbone and a head as one network, and how a stage takes over what an earlier one has learned."""
+
+import torch
+from torch import Tensor, nn
+
+from facerec_oltr.backbones import Backbone
+from facerec_oltr.errors import CheckpointError
+from facerec_oltr.experiment import Experiment, Stage
+from facerec_oltr.heads import Head
+
+State = dict[str, Tensor]
+
+_NEW_IN_A_STAGE = "attention."  # the only part that a backbone may gain between two stages
+
+
+class Model(nn.Module):
+    """Images → features → logits."""
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Map images (B, 3, S, S) in [−1, 1] to features (B, D) and logits (B, C)."""
+        features = self.backbone(images)
+        return features, self.head(features)
+
+    def take_over(self, previous: "Model") -> list[str]:
+        """Start from the model of an earlier stage; give the names of backbone weights that it did not have."""
+        result = self.backbone.load_state_dict(previous.backbone.state_dict(), strict=False)
+        strangers = [name for name in result.missing_keys if not name.startswith(_NEW_IN_A_STAGE)]
+        assert not strangers, strangers
+        assert not result.unexpected_keys, result.unexpected_keys
+        self.head.inherit(previous.head)
+        return result.missing_keys
+
+    def load(self, state: State, source: str) -> None:
+        """Load weights that must fit exactly.
+
+        Raises:
+            CheckpointError: a weight is missing, too many or of another shape.
+        """
+        own = self.state_dict()
+        missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unexpected:
+            what = f"lacks {missing[0]!r}" if missing else f"has {unexpected[0]!r}, which the network lacks"
+            raise CheckpointError(f"{source}: {what}; it was made by another architecture")
+        for name, value in state.items():
+            if value.shape != own[name].shape:
+                raise CheckpointError(
+                    f"{source}: {name} has shape {tuple(value.shape)}, expected {tuple(own[name].shape)}; it was made "
+                    "for another size or number of classes"
+                )
+        self.load_state_dict(state)
+
+
+def build_model(experiment: Experiment, stage: Stage, *, size: int, classes: int, seed: int) -> Model:
+    """Build a stage's network with fresh weights that follow from `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = experiment.backbone.build(size=size, attention=stage.attention)
+        head = stage.head.build(features=backbone.features_size, classes=classes)
+    return Model(backbone, head)
+
+
+def to_input(faces: Tensor) -> Tensor:
+    """Map uint8 RGB faces (B, S, S, 3) to what backbones take: float (B, 3, S, S), (x − 127.5) / 127.5 in [−1, 1]."""
+    return faces.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)

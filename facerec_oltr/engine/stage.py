@@ -1,0 +1,187 @@
+"""One stage of training: epochs over a data set, by one optimiser, with nothing said of any method.
+
+All chance of an epoch (order, augmentation, dropout) follows from the run's seed, the stage and the epoch's number.
+So a run that is killed and resumed at any epoch goes on exactly as the unbroken one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facerec_oltr.data import DataSet, augment
+from facerec_oltr.engine.model import Model, to_input
+from facerec_oltr.errors import TrainingError
+from facerec_oltr.experiment import Experiment, Stage
+from facerec_oltr.losses import Batch
+
+_EVALUATION_BATCH = 256
+
+
+class EpochReport(NamedTuple):
+    """What an epoch came to.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: mean total loss over the images.
+        parts: mean of each term of the loss, unweighted, by kind.
+        accuracy: share of the (augmented) training images whose highest logit was their class.
+        learning_rate: of the first parameter group, after the last step.
+        images_per_second: over the epoch.
+    """
+
+    epoch: int
+    loss: float
+    parts: dict[str, float]
+    accuracy: float
+    learning_rate: float
+    images_per_second: float
+
+
+@dataclass
+class StageRun:
+    """A stage with all it works on.
+
+    Attributes:
+        experiment: the whole experiment.
+        index: the stage's place in it.
+        model: the network, on `device`.
+        new_weights: names of backbone weights that `start_from` did not bring.
+        data: the training set.
+        device: where the network computes.
+        clock: seconds, for the speed that is reported.
+    """
+
+    experiment: Experiment
+    index: int
+    model: Model
+    new_weights: list[str]
+    data: DataSet
+    device: torch.device
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.stage: Stage = self.experiment.stages[self.index]
+        schedule = self.experiment.schedule
+        self.epochs = max(1, round(self.stage.share * schedule.epochs))
+        self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
+        self.sampler = self.stage.sampler.build()
+        self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
+        self.optimizer = torch.optim.SGD(
+            self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+        )
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def train(self, epochs_done: int, optimizer_state: dict[str, Any] | None) -> Iterator[EpochReport]:
+        """Train the epochs that are left, one an item; what a stage ends with is in `model`.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        if optimizer_state is not None:
+            self.optimizer.load_state_dict(optimizer_state)
+        for epoch in range(epochs_done + 1, self.epochs + 1):
+            yield self._epoch(epoch)
+
+    def refresh_memory(self) -> None:
+        """Renew the head's memory, where it keeps one, from the network as it stands."""
+        self.model.head.refresh(self._class_means)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        rate = self.experiment.schedule.learning_rate
+        backbone = dict(self.model.backbone.named_parameters())
+        old = [p for name, p in backbone.items() if name not in self.new_weights and p.requires_grad]
+        new = [p for name, p in backbone.items() if name in self.new_weights]
+        head = [*self.model.head.parameters(), *new]
+        return [
+            {"params": old, "lr": rate * self.stage.backbone_rate},
+            {"params": head, "lr": rate * self.stage.head_rate},
+        ]
+
+    def _epoch(self, epoch: int) -> EpochReport:
+        began = self.clock()
+        order_seed, augment_seed, dropout_seed = np.random.SeedSequence(
+            (self.experiment.seed, self.index, epoch)
+        ).generate_state(3)
+        order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
+        generator = torch.Generator().manual_seed(int(augment_seed))
+        self.refresh_memory()
+        self._set_training_mode()
+        sums: dict[str, float] = dict.fromkeys(("loss", "correct", *(kind for kind, _, _ in self.losses)), 0.0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(dropout_seed))
+            for step, positions in enumerate(np.array_split(order, self.steps_per_epoch)):
+                self._set_rates((epoch - 1) * self.steps_per_epoch + step)
+                for name, value in self._step(positions, generator, f"epoch {epoch}, step {step + 1}").items():
+                    sums[name] += value * len(positions)
+        means = {name: value / len(order) for name, value in sums.items()}
+        return EpochReport(
+            epoch=epoch,
+            loss=means["loss"],
+            parts={kind: means[kind] for kind, _, _ in self.losses},
+            accuracy=means["correct"],
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            images_per_second=len(order) / max(self.clock() - began, 1e-9),
+        )
+
+    def _set_training_mode(self) -> None:
+        self.model.train()
+        if self.stage.freeze_statistics:
+            for module in self.model.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def _step(self, positions: np.ndarray, generator: torch.Generator, place: str) -> dict[str, float]:
+        labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
+        images = augment(self._images(positions), self.experiment.augment, generator)
+        features, logits = self.model(images)
+        batch = Batch(features, logits, labels, self.model.head.memory)
+        parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
+        total = torch.stack([weight * value for _, weight, value in parts]).sum()
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f"stage {self.stage.name!r}, {place}: the loss is {total.item()}; lower schedule.learning_rate "
+                f"(images at positions {positions[:8].tolist()} … were in the batch)"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        correct = (logits.argmax(dim=1) == labels).float().mean()
+        return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
+
+    def _set_rates(self, step: int) -> None:
+        factor = warmup_then_cosine(step, self.epochs * self.steps_per_epoch, self.experiment.schedule.warmup)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _images(self, positions: np.ndarray) -> Tensor:
+        return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
+
+    @torch.no_grad()
+    def _class_means(self) -> Tensor:
+        """The mean feature of every class, (C, D), over all training images as they are, without augmentation."""
+        self.model.eval()
+        sums = torch.zeros(self.data.classes, self.model.backbone.features_size, device=self.device)
+        for start in range(0, len(self.data), _EVALUATION_BATCH):
+            positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
+            labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
+            sums.index_add_(0, labels, self.model.backbone(self._images(positions)))
+        counts = torch.from_numpy(np.bincount(self.data.labels, minlength=self.data.classes)).to(self.device)
+        return sums / counts.unsqueeze(1)
+
+
+def warmup_then_cosine(step: int, steps: int, warmup: float) -> float:
+    """The learning rate's factor at `step` of `steps`: a linear rise over `warmup` of them, then a half cosine to 0.
+
+    >>> [round(warmup_then_cosine(s, 10, 0.2), 3) for s in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.038]
+    """
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

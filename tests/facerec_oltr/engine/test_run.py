@@ -1,0 +1,217 @@
+"""Runs: resumed as if never stopped, claimed by one experiment, refused where they do not fit."""
+
+import json
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facerec_oltr.config import load_experiment
+from facerec_oltr.engine.checkpoint import load_weights
+from facerec_oltr.engine.embedder import load_embedder
+from facerec_oltr.engine.run import train
+from facerec_oltr.engine.stage import EpochReport, warmup_then_cosine
+from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
+from facerec_oltr.experiment import Experiment, Stage
+
+from ..conftest import TINY
+
+
+class StopError(Exception):
+    """Stands for a kill at the end of an epoch."""
+
+
+class StopAt:
+    """Interrupts after so many epochs of the whole run."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+        self.resumed_at: list[tuple[str, int]] = []
+
+    def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
+        self.resumed_at.append((stage.name, epochs_done))
+
+    def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise StopError
+
+
+def hours() -> float:
+    """A clock by which a checkpoint is due after every epoch."""
+    return float(next(_ticks)) * 3600
+
+
+_ticks = count()
+
+
+@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (4,), (2, 1, 1)])
+def test_a_run_stopped_anywhere_ends_with_the_weights_of_an_unbroken_one(
+    stops: tuple[int, ...], tiny_oltr: Experiment, tmp_path: Path
+) -> None:
+    unbroken = load_weights(train(tiny_oltr, tmp_path / "unbroken"))
+    for epochs in stops:
+        with pytest.raises(StopError):
+            train(tiny_oltr, tmp_path / "run", reporter=StopAt(epochs), clock=hours)
+    resumed = StopAt(99)
+    weights = load_weights(train(tiny_oltr, tmp_path / "run", reporter=resumed, clock=hours))
+    assert weights.keys() == unbroken.keys()
+    assert all(torch.equal(weights[name], unbroken[name]) for name in unbroken)
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["epoch"]) for line in lines] == [
+        *(("plain", e) for e in (1, 2, 3)),
+        *(("memory", e) for e in (1, 2)),
+    ]
+    assert not (tmp_path / "run/checkpoints/progress.pt").exists()
+
+
+def test_without_a_checkpoint_due_the_stage_starts_again_and_metrics_are_not_repeated(
+    tiny_oltr: Experiment, tmp_path: Path
+) -> None:
+    with pytest.raises(StopError):
+        train(tiny_oltr, tmp_path / "run", reporter=StopAt(2), clock=lambda: 0.0)
+    again = StopAt(99)
+    train(tiny_oltr, tmp_path / "run", reporter=again, clock=lambda: 0.0)
+    assert again.resumed_at == [("plain", 0), ("memory", 0)]
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    path = train(tiny_oltr, tmp_path / "run")
+    before = path.stat().st_mtime_ns
+    silent = StopAt(1)
+    assert train(tiny_oltr, tmp_path / "run", reporter=silent) == path
+    assert path.stat().st_mtime_ns == before
+    assert silent.resumed_at == []
+
+
+def test_the_run_folder_says_what_it_rests_on(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    train(tiny_oltr, tmp_path / "run")
+    description = json.loads((tmp_path / "run/experiment.json").read_text())
+    assert description["experiment"]["schedule"]["epochs"] == 5
+    assert description["experiment"]["schedule"]["momentum"] == 0.9  # defaults too
+    assert description["data"]["images"] == 14
+    assert description["data"]["classes"] == 4
+    assert len(description["data"]["fingerprint"]) == 64
+    assert description["made_with"]["torch"] == torch.__version__
+
+
+def test_training_learns_the_small_set(face_set: Path, tmp_path: Path) -> None:
+    strong = [*TINY, f"data.path={face_set}", "schedule.epochs=60", "backbone.dropout=0.0", "augment={flip=0.5}"]
+    train(load_experiment("oltr", "att_lt", overrides=strong), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["accuracy"] < 0.75
+    assert lines[-1]["accuracy"] > 0.9
+
+
+def test_the_memory_of_a_finished_run_is_the_class_means_of_its_own_features(
+    tiny_oltr: Experiment, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    weights = load_weights(train(tiny_oltr, run))
+    data = tiny_oltr.data.build()
+    embedder = load_embedder(run)
+    backbone = embedder._model.backbone
+    images = torch.from_numpy(data.batch(np.arange(len(data)))).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+    with torch.no_grad():
+        features = backbone(images)
+    for c in range(data.classes):
+        mean = features[torch.from_numpy(data.labels == c)].mean(dim=0)
+        torch.testing.assert_close(weights["head.memory"][c], mean, atol=1e-5, rtol=1e-4)
+
+
+def test_the_two_embeddings_differ_and_have_fingerprints_of_their_own(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    train(tiny_oltr, tmp_path / "run")
+    direct, meta = (load_embedder(tmp_path / "run", name) for name in ("direct", "meta"))
+    assert direct.fingerprint != meta.fingerprint
+    assert direct.fingerprint == load_embedder(tmp_path / "run").fingerprint
+    faces = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    assert not np.allclose(direct.embed(faces), meta.embed(faces))
+    assert direct.embed(faces[:0]).shape == (0, 8)
+
+
+def test_an_embedding_is_the_same_for_a_face_and_its_mirror_image(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    train(tiny_oltr, tmp_path / "run")
+    embedder = load_embedder(tmp_path / "run")
+    faces = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    np.testing.assert_allclose(embedder.embed(faces), embedder.embed(faces[:, :, ::-1].copy()), atol=1e-5)
+
+
+def test_a_folder_of_another_experiment_is_refused_and_kept(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    train(tiny_oltr, tmp_path / "run")
+    other = tiny_oltr.model_copy(update={"seed": 7})
+    with pytest.raises(ConfigError, match=r"holds another run: experiment\.seed is 0 there and 7 here"):
+        train(other, tmp_path / "run")
+    assert (tmp_path / "run/model.safetensors").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/letter.txt").write_text("dear")
+    with pytest.raises(ConfigError, match="is no run folder"):
+        train(tiny_oltr, tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_named(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        train(tiny_oltr, tmp_path / "run", reporter=StopAt(2), clock=hours)
+    path = tmp_path / "run/checkpoints/progress.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"progress\.pt: is damaged"):
+        train(tiny_oltr, tmp_path / "run")
+
+
+def test_damaged_unfinished_and_missing_runs_are_one_line(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(CheckpointError, match="expected a run folder"):
+        load_embedder(run)
+    with pytest.raises(StopError):
+        train(tiny_oltr, run, reporter=StopAt(2))
+    with pytest.raises(CheckpointError, match="the run is not finished; go on with: facerec train oltr --on att_lt"):
+        load_embedder(run)
+    train(tiny_oltr, run)
+    with pytest.raises(ConfigError, match="no embedding 'mean'; its head offers direct, meta"):
+        load_embedder(run, "mean")
+    model = run / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:50])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_embedder(run)
+    (run / "experiment.json").write_text("{")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_embedder(run)
+
+
+def test_weights_of_another_architecture_or_number_of_classes_are_refused(
+    tiny_oltr: Experiment, face_set: Path, tmp_path: Path
+) -> None:
+    train(tiny_oltr, tmp_path / "oltr")
+    plain = load_experiment("plain", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
+    train(plain, tmp_path / "plain")
+    target = tmp_path / "plain/model.safetensors"
+    own = target.read_bytes()
+    target.write_bytes((tmp_path / "oltr/model.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="another architecture"):
+        load_embedder(tmp_path / "plain")
+    target.write_bytes(own)
+    path = tmp_path / "plain/experiment.json"
+    path.write_text(path.read_text().replace('"classes": 4', '"classes": 5'))
+    with pytest.raises(CheckpointError, match=r"head\.fc\.bias has shape \(4,\), expected \(5,\)"):
+        load_embedder(tmp_path / "plain")
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_place(face_set: Path, tmp_path: Path) -> None:
+    wild = [*TINY, f"data.path={face_set}", "schedule.learning_rate=1e30", "schedule.warmup=0.0"]
+    with pytest.raises(TrainingError, match=r"stage 'plain', epoch \d+, step \d+: the loss is (nan|inf)"):
+        train(load_experiment("plain", "att_lt", overrides=wild), tmp_path / "run")
+    assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    factors = [warmup_then_cosine(step, 20, 0.25) for step in range(20)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[5] == 1
+    assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
+    assert factors[-1] < 0.02
+    assert warmup_then_cosine(0, 1, 0.0) == 1
