@@ -1,0 +1,14 @@
+"""How well embedders recognise people they were never trained on, and reject strangers: one training split.
+
+    open_people   whom the split left out, from the manifest of the cut
+    searches      the searches of one draw and all figures of them       (numpy only)
+    examples      decisions to look at
+    evaluation    embedders × draws → one dictionary, ready for JSON, which ``facerec_oltr.report`` reads
+
+Every embedder meets the same draws of the same ``facerec_oltr.protocol``.
+"""
+
+from facerec_oltr.evaluate.evaluation import FORMAT, TARGETS, VERSION, evaluate, write_evaluation
+from facerec_oltr.evaluate.open_people import OpenPeople
+
+__all__ = ["FORMAT", "TARGETS", "VERSION", "OpenPeople", "evaluate", "write_evaluation"]
