@@ -1,0 +1,43 @@
+"""The command line `facerec`: one file a command group, each a thin door to the library.
+
+Data goes to stdout, words and progress to stderr. A command imports what it needs when it runs, so that `--help`
+answers at once.
+"""
+
+import os
+from typing import NoReturn
+
+import typer
+
+from facerec_oltr.cli.demo import demo
+from facerec_oltr.cli.evaluate import evaluate
+from facerec_oltr.cli.gallery import calibrate, enroll, identify
+from facerec_oltr.cli.report import report
+from facerec_oltr.cli.train import train
+from facerec_oltr.errors import FaceRecError
+from recordio_tools import door
+from recordio_tools.errors import RecordIOError
+
+app = typer.Typer(
+    name="facerec",
+    help="Face recognition in an open world: train on a long tail, enrol people, identify them, reject strangers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(epilog="Example: facerec demo --out demo")(demo)
+app.command(epilog="Example: facerec train oltr --on att_lt --out demo/run")(train)
+app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
+app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
+app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)
+app.command(
+    epilog="Example: facerec evaluate --model demo/run --model dlib --faces demo/faces "
+    "--open demo/faces-lt/manifest.json --out result.json"
+)(evaluate)
+app.command(epilog="Example: facerec report result.json --out report.md")(report)
+
+
+def main() -> NoReturn:
+    """Run the command line on the process's arguments; expected errors are one line and exit code 1."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a broken image is told once, by us
+    door.run(app, FaceRecError, RecordIOError)

@@ -1,0 +1,179 @@
+"""The command line as a person meets it: quick help with an example, one line for an error, data apart from words."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ..conftest import TINY, write_people
+
+COMMANDS = ("demo", "train", "enroll", "calibrate", "identify", "evaluate", "report")
+
+
+def facerec(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from facerec_oltr.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"}
+    )
+
+
+def fails_with_one_line(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize("program", ["facerec_oltr", "recordio_tools"])
+def test_help_answers_at_once_and_imports_nothing_heavy(program: str) -> None:
+    """Under 0.4 s, as processor time and the best of three: how busy the machine is, is not what is tested."""
+    code = (
+        f"import sys, time; from {program}.cli import main\n"
+        "try: main()\n"
+        "except SystemExit:\n"
+        "    print(time.process_time(), *sorted({'torch', 'cv2', 'pydantic', 'matplotlib'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, "--help"]
+    tries = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+    seconds, *heavy = min(result.stdout.splitlines()[-1].split() for result in tries)
+    assert float(seconds) < 0.4
+    assert heavy == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    result = facerec(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: facerec {command}" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def run(face_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the command line trained."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    settings = [part for override in (*TINY, f"data.path={face_set}") for part in ("--set", override)]
+    result = facerec("train", "oltr", "--on", "att_lt", "--out", out, *settings)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert "stage plain: 3 epochs" in result.stderr
+    assert "stage memory: epoch 2/2: loss" in result.stderr
+    assert f"next: facerec enroll --gallery gallery.db --model {out} FOLDER" in result.stderr
+    return out
+
+
+def test_people_are_enrolled_calibrated_and_identified(run: Path, tmp_path: Path) -> None:
+    people = write_people(tmp_path / "people", {"eve": 3, "fay": 1}, seed=1)
+    strangers = write_people(tmp_path / "strangers", {"x": 3, "y": 3}, seed=2)
+    gallery = tmp_path / "gallery.db"
+
+    fails_with_one_line(facerec("enroll", "--gallery", gallery, people), "say with --model")
+    enrolled = facerec("enroll", "--gallery", gallery, "--model", run, people, "--json")
+    assert enrolled.returncode == 0, enrolled.stderr
+    assert json.loads(enrolled.stdout)["templates"] == 4
+    again = facerec("enroll", "--gallery", gallery, people)  # the gallery knows its model
+    assert "4 already enrolled" in again.stderr
+
+    photo = people / "eve/0.png"
+    fails_with_one_line(facerec("identify", "--gallery", gallery, photo), "no calibration", "facerec calibrate")
+    calibrated = facerec("calibrate", "--gallery", gallery, "--strangers", strangers, "--fpir", "0.5", "--json")
+    assert calibrated.returncode == 0, calibrated.stderr
+    facts = json.loads(calibrated.stdout)
+    assert facts["achieved_fpir"] <= 0.5
+    assert facts["searches"] == 6
+
+    decisions = json.loads(facerec("identify", "--gallery", gallery, photo, strangers, "--json").stdout)
+    assert len(decisions) == 7
+    assert decisions[0]["identity"] == "eve"
+    assert decisions[0]["score"] == pytest.approx(1, abs=1e-5)
+    assert decisions[0]["decision"] == "accepted"
+    assert sum(d["decision"] == "accepted" for d in decisions[1:]) == round(facts["achieved_fpir"] * 6)
+    table = facerec("identify", "--gallery", gallery, photo)
+    assert "accepted" in table.stdout
+    assert "eve" in table.stdout
+
+    wrong = facerec("identify", "--gallery", gallery, "--model", "raw_pixels", photo)
+    fails_with_one_line(wrong, "made with embedder", "raw pixels")
+
+
+def test_one_person_is_enrolled_from_photos(run: Path, tmp_path: Path) -> None:
+    people = write_people(tmp_path / "people", {"eve": 2}, seed=1)
+    gallery = tmp_path / "gallery.db"
+    photos = [people / "eve/0.png", people / "eve/1.png"]
+    fails_with_one_line(facerec("enroll", "--gallery", gallery, "--model", run, *photos), "without --id")
+    result = facerec("enroll", "--gallery", gallery, "--model", run, "--id", "Eve Adams", *photos)
+    assert result.returncode == 0, result.stderr
+    assert "1 people, 2 templates (2 enrolled)" in result.stderr
+
+
+def test_an_unreadable_photo_is_answered_among_the_others_and_ends_with_1(run: Path, tmp_path: Path) -> None:
+    people = write_people(tmp_path / "people", {"eve": 2}, seed=1)
+    gallery = tmp_path / "gallery.db"
+    facerec("enroll", "--gallery", gallery, "--model", run, people)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG not")
+    photos = tmp_path / "broken.png", people / "eve/0.png"
+    result = facerec("identify", "--gallery", gallery, "--threshold", "0.9", "--json", *photos)
+    assert [d["decision"] for d in json.loads(result.stdout)] == ["unreadable", "accepted"]
+    assert result.returncode == 1
+    assert "broken.png" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("train", "olrt", "--on", "att_lt"), ("unknown method 'olrt'", "did you mean 'oltr'")),
+        (("train", "oltr", "--on", "att_lt", "--set", "data.path=nowhere"), ("nowhere", "not there")),
+        (("train", "oltr", "--on", "att_lt", "--set", "schedule.epoch=1"), ("schedule.epoch: unknown key",)),
+        (("train", "oltr", "--on", "att_lt", "--device", "tpu"), ("device 'tpu' is unknown",)),
+    ],
+)
+def test_bad_training_input_is_one_line_and_leaves_no_run(
+    arguments: tuple[str, ...], parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    fails_with_one_line(facerec(*arguments, "--out", tmp_path / "run"), *parts)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_key_set_twice_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[schedule]\nepochs = 3\n")
+    result = facerec("train", tmp_path / "mine.toml", "--on", "att_lt", "--out", tmp_path / "run")
+    fails_with_one_line(result, "schedule.epochs is set by both", "[on.att_lt]")
+
+
+def test_bad_folders_of_people_are_one_line_each(run: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery.db"
+
+    def enroll(folder: Path) -> subprocess.CompletedProcess[str]:
+        return facerec("enroll", "--gallery", gallery, "--model", run, folder)
+
+    fails_with_one_line(enroll(tmp_path / "missing"), "missing", "not there")
+    (tmp_path / "empty").mkdir()
+    fails_with_one_line(enroll(tmp_path / "empty"), "empty", "no sub-folder")
+    (tmp_path / "people/eve").mkdir(parents=True)
+    fails_with_one_line(enroll(tmp_path / "people"), "eve", "no image")
+    (tmp_path / "people/eve/0.png").write_bytes(b"not a picture")
+    broken = enroll(tmp_path / "people")
+    assert broken.returncode == 1
+    assert "eve: no readable photo among 1" in broken.stderr.splitlines()[-1]
+    assert "Traceback" not in broken.stderr
+
+
+def test_bad_models_and_galleries_are_one_line_each(run: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.zeros((8, 8), np.uint8))
+    fails_with_one_line(facerec("identify", "--gallery", tmp_path / "no.db", photo), "no such gallery")
+    (tmp_path / "text.db").write_text("hello, this is not a database at all")
+    fails_with_one_line(facerec("identify", "--gallery", tmp_path / "text.db", photo), "text.db")
+    gallery = tmp_path / "g.db"
+    model = facerec("enroll", "--gallery", gallery, "--model", tmp_path / "run", "--id", "a", photo)
+    fails_with_one_line(model, "found no such model")
+    embedding = facerec("enroll", "--gallery", gallery, "--model", f"{run}:mean", "--id", "a", photo)
+    fails_with_one_line(embedding, "no embedding 'mean'", "direct, meta")
+    assert not gallery.exists()
