@@ -87,13 +87,14 @@ class _Split:
         return self.folder / ("run" if method == "oltr" else f"run-{method}")
 
 
-def run_demo(out: Path, teller: Teller, *, splits: int = 3) -> DemoResult:
+def run_demo(out: Path, teller: Teller, *, splits: int = 3, overrides: Sequence[str] = ()) -> DemoResult:
     """Run the demo into the folder `out`, or go on with one that was stopped there.
 
     Args:
         out: everything is written here; the report is ``out/report.md``.
         teller: is told what happens.
         splits: how many seeded cuts are trained and measured; the first lies in `out`, the others below it.
+        overrides: change the experiments, as ``facerec train --set`` does.
 
     Raises:
         DataError: the extra ``demo`` or ``dlib`` is not installed, or `out` holds something else.
@@ -109,7 +110,7 @@ def run_demo(out: Path, teller: Teller, *, splits: int = 3) -> DemoResult:
     faces = FaceSet(packed)
     cuts = [_Split(out if seed == 0 else out / "splits" / str(seed), seed) for seed in range(splits)]
     for split in cuts:
-        _train_split(split, packed, teller)
+        _train_split(split, packed, overrides, teller)
     gallery = out / "gallery.db"
     people = _cast(out / "people", photos, faces, cuts[0])
     _enrol_and_calibrate(gallery, cuts[0], people, teller)
@@ -128,11 +129,12 @@ def run_demo(out: Path, teller: Teller, *, splits: int = 3) -> DemoResult:
         ],
         facts=_facts(cuts[0], decisions),
         credits=[CREDIT],
+        examples_of=open_model(str(cuts[0].run("oltr"))).name,  # the model of the gallery
     )
     return DemoResult(summarise(evaluations), decisions, report)
 
 
-def _train_split(split: _Split, packed: Path, teller: Teller) -> None:
+def _train_split(split: _Split, packed: Path, overrides: Sequence[str], teller: Teller) -> None:
     split.folder.mkdir(parents=True, exist_ok=True)
     if not split.faces_lt.exists():
         teller.say(
@@ -140,15 +142,13 @@ def _train_split(split: _Split, packed: Path, teller: Teller) -> None:
             f"--law {RULE.law} --imbalance {RULE.imbalance:g} --max {RULE.maximum} --seed {split.seed}"
         )
         build_longtail(packed, split.faces_lt, RULE, split.seed)
-    overrides = [f"data.path={split.faces_lt}"]
+    settings = [f"data.path={split.faces_lt}", *overrides]
+    words = " ".join(f"--set {setting}" for setting in settings)
     for method in ("oltr", "plain"):
         if (split.run(method) / "model.safetensors").exists():
             continue
-        teller.say(
-            f"$ facerec train {method} --on {DATASET} --set {overrides[0]} --seed {split.seed} "
-            f"--out {split.run(method)}"
-        )
-        experiment = load_experiment(method, DATASET, seed=split.seed, overrides=overrides)
+        teller.say(f"$ facerec train {method} --on {DATASET} {words} --seed {split.seed} --out {split.run(method)}")
+        experiment = load_experiment(method, DATASET, seed=split.seed, overrides=settings)
         with teller.display() as reporter:
             train(experiment, split.run(method), reporter=reporter)
 

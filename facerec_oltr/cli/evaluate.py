@@ -8,8 +8,6 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from facerec_oltr.faces.embed import Embedder
     from facerec_oltr.report import Summary
 
@@ -39,8 +37,6 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
     """Measure how well models recognise people they were not trained on, and reject strangers."""
-    from rich.console import Console
-
     from facerec_oltr.errors import DataError
     from facerec_oltr.evaluate import OpenPeople, write_evaluation
     from facerec_oltr.evaluate import evaluate as measure
@@ -73,7 +69,7 @@ def evaluate(
     if as_json:
         data({"out": str(out), "models": _figures(summary)})
     else:
-        print_tables(summary, Console())
+        print_tables(summary)
     say(
         f"{out}: {draws} draws of {len(people.labels)} people; "
         f"make it readable with: facerec report {out} --out report.md"
@@ -127,10 +123,11 @@ def _figures(summary: "Summary") -> dict[str, Any]:
     }
 
 
-def print_tables(summary: "Summary", console: "Console") -> None:
+def print_tables(summary: "Summary") -> None:
     """Both tables of figures, as the report has them."""
     from rich.table import Table
 
+    from facerec_oltr.cli._console import console
     from facerec_oltr.report.tables import best_case_cells, users_case_cells
 
     for title, (head, *rows) in (
@@ -142,4 +139,4 @@ def print_tables(summary: "Summary", console: "Console") -> None:
             table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
         for row in rows:
             table.add_row(*row)
-        console.print(table)
+        console().print(table)

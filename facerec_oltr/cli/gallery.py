@@ -137,8 +137,9 @@ def _open(path: Path, model: str | None, *, create: bool = False) -> "tuple[Gall
 
 def print_decisions(decisions: "list[Decision]") -> None:
     """Print decisions as a table on stdout."""
-    from rich.console import Console
     from rich.table import Table
+
+    from facerec_oltr.cli._console import console
 
     rule = decisions[0].rule
     origin = "given" if rule.target_fpir is None else f"calibrated for FPIR {rule.target_fpir:g}"
@@ -151,4 +152,4 @@ def print_decisions(decisions: "list[Decision]") -> None:
         margin = "" if d.margin is None else f"{d.margin:.4f}"
         verdict = f"[{colours[d.decision]}]{d.decision}[/]"
         table.add_row(str(d.photo), verdict, d.identity or "", score, d.runner_up or "", margin)
-    Console().print(table)
+    console().print(table)

@@ -46,12 +46,14 @@ class Reporter(Protocol):
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None: ...  # noqa: D102
 
 
-class _Silent:
+class Silent:
+    """Tells nobody."""
+
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
-        pass
+        """Do nothing."""
 
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
-        pass
+        """Do nothing."""
 
 
 def train(
@@ -83,7 +85,7 @@ def train(
     _claim(out, _describe(experiment, data))
     finished = out / "model.safetensors"
     if not finished.exists():
-        run = _Run(experiment, data, out, device or torch.device("cpu"), reporter or _Silent(), clock)
+        run = _Run(experiment, data, out, device or torch.device("cpu"), reporter or Silent(), clock)
         run.train()
     return finished
 

@@ -10,6 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from recordio_tools.build import build_longtail
+from recordio_tools.longtail import Rule
+from recordio_tools.packing import pack_folder
+
 from ..conftest import TINY, write_people
 
 COMMANDS = ("demo", "train", "enroll", "calibrate", "identify", "evaluate", "report")
@@ -177,3 +181,47 @@ def test_bad_models_and_galleries_are_one_line_each(run: Path, tmp_path: Path) -
     embedding = facerec("enroll", "--gallery", gallery, "--model", f"{run}:mean", "--id", "a", photo)
     fails_with_one_line(embedding, "no embedding 'mean'", "direct, meta")
     assert not gallery.exists()
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of eight people, and a cut that leaves four of them out."""
+    folder = tmp_path_factory.mktemp("cut")
+    photos = write_people(folder / "photos", dict.fromkeys("abcdefgh", 4), seed=3)
+    pack_folder(photos, folder / "set", size=32, image_format="png")
+    build_longtail(folder / "set", folder / "lt", Rule("uniform_images", images=12, identities=4), 0)
+    return folder
+
+
+def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path) -> None:
+    def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
+        roles = ("--enrolled", 2, "--calibration", 1, "--strangers", 1, "--draws", 3)
+        where = ("--faces", cut / "set", "--open", cut / "lt/manifest.json")
+        return facerec("evaluate", "--model", run, *where, *roles, *arguments)
+
+    result = evaluate("--embedding", "all", "--out", tmp_path / "result.json", "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)["models"]
+    assert list(figures) == ["raw pixels", "oltr (direct)", "oltr (meta)"]
+    assert figures["raw pixels"]["rank_1"] == 1  # patterns with a little noise are easy
+    table = evaluate("--out", tmp_path / "result.json")
+    assert "what a user gets" in table.stdout
+    reported = facerec("report", tmp_path / "result.json", "--out", tmp_path / "report.md")
+    assert reported.returncode == 0, reported.stderr
+    assert "oltr (direct)" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report-det.png").exists()
+
+
+def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path) -> None:
+    def evaluate(manifest: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+        out = ("--out", tmp_path / "result.json")
+        return facerec("evaluate", "--faces", cut / "set", "--open", manifest, *out, *arguments)
+
+    fails_with_one_line(evaluate(tmp_path / "no.json"), "no.json", "expected a manifest.json")
+    fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people who were not trained on, expected 15")
+    fails_with_one_line(evaluate(cut / "lt/manifest.json", "--model", "nowhere"), "found no such model")
+    assert not (tmp_path / "result.json").exists()
+    (tmp_path / "broken.json").write_text("{}")
+    result = facerec("report", tmp_path / "broken.json", "--out", tmp_path / "report.md")
+    fails_with_one_line(result, "broken.json")
+    assert not (tmp_path / "report.md").exists()
