@@ -87,7 +87,7 @@ class _Split:
         return self.folder / ("run" if method == "oltr" else f"run-{method}")
 
 
-def run_demo(out: Path, teller: Teller, *, splits: int = 3, overrides: Sequence[str] = ()) -> DemoResult:
+def run_demo(out: Path, teller: Teller, *, splits: int = 4, overrides: Sequence[str] = ()) -> DemoResult:
     """Run the demo into the folder `out`, or go on with one that was stopped there.
 
     Args:

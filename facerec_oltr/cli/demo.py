@@ -10,7 +10,7 @@ from recordio_tools.door import progress_bar, say
 
 def demo(
     out: Annotated[Path, typer.Option(help="Everything is written here; the report is OUT/report.md.")] = Path("demo"),
-    splits: Annotated[int, typer.Option(min=1, help="Seeded splits to train and measure.")] = 3,
+    splits: Annotated[int, typer.Option(min=1, help="Seeded splits to train and measure.")] = 4,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the training; may be repeated.")
     ] = None,
