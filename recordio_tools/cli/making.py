@@ -1,26 +1,14 @@
-"""The command line `recordio`: a thin door to the library. Data to stdout, words and progress to stderr."""
+"""Commands that make a face set: pack, build-lt."""
 
-import os
 from pathlib import Path
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from recordio_tools import door
-from recordio_tools.door import data, printable, progress_bar, say
-from recordio_tools.errors import RecordIOError, SourceError
+from recordio_tools.cli._options import AsJson, FaceSetPath, Force, Out, commands
+from recordio_tools.door import data, progress_bar, say
 
-app = typer.Typer(
-    name="recordio",
-    help="Reads, writes, checks and cuts MXNet RecordIO face sets.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Out = Annotated[Path, typer.Argument(help="The folder to make.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace OUT if recordio wrote it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+app = commands()
 
 
 @app.command(epilog="Example: recordio pack photos/ faces/ --size 112")
@@ -58,7 +46,7 @@ def pack(
 
 @app.command("build-lt", epilog="Example: recordio build-lt ms1m/ ms1m-lt/ --images 887500 --identities 74500")
 def build_lt(
-    source: Annotated[Path, typer.Argument(help="A face set's folder, or a .rec file.")],
+    source: FaceSetPath,
     out: Out,
     images: Annotated[int | None, typer.Option(help="Images to keep, met exactly.")] = None,
     identities: Annotated[int | None, typer.Option(help="Identities to keep; the others are listed as open.")] = None,
@@ -87,54 +75,3 @@ def build_lt(
     say(f"identities by images: {bins}; see {out / 'manifest.json'} and {out / 'images_per_identity.png'}")
     if as_json:
         data({name: value for name, value in manifest.items() if name not in ("kept", "open")})
-
-
-@app.command(epilog="Example: recordio info faces/ --json")
-def info(
-    path: Annotated[Path, typer.Argument(help="A face set's folder, or a .rec file.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say what a face set holds."""
-    from recordio_tools.faces import FaceSet
-
-    facts = FaceSet(path).summary()
-    if as_json:
-        data(facts)
-    else:
-        width = max(map(len, facts))
-        typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
-
-
-@app.command(epilog="Example: recordio index train.rec")
-def index(
-    rec: Annotated[Path, typer.Argument(help="The record file; its index is written beside it.")],
-    past_damage: Annotated[bool, typer.Option(help="Index what is whole, pass over what is damaged.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing index.")] = False,
-) -> None:
-    """Make the .idx file of a record file anew, from the records alone."""
-    from recordio_tools.rebuild import rebuild
-
-    place = rec.with_suffix(".idx")
-    if place.exists() and not force:
-        raise SourceError(f"{place}: already there; replace it with --force")
-    made, damages = rebuild(rec, past_damage=past_damage)
-    made.save(place)
-    for damage in damages:
-        say(f"passed over: {damage}")
-    say(f"{place}: {len(made):,} records")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
-    if isinstance(value, list):
-        return " x ".join(map(_shown, value))
-    if isinstance(value, float | int):
-        return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
-    return "unknown" if value is None else printable(str(value))
-
-
-def main() -> NoReturn:
-    """Run the command line on the process's arguments; expected errors are one line and exit code 1."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a broken image is told once, by us
-    door.run(app, RecordIOError)
