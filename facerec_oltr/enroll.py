@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.embed import Embedder
 from facerec_oltr.faces.photos import EmbeddedPhoto, Progress, embed_photos, people_in
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.gallery.records import Outcome

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from facerec_oltr.calibrate import cautions
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import GalleryError
-from facerec_oltr.faces.embed import Embedder
 from facerec_oltr.faces.photos import EmbeddedPhoto, embed_photos
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.gallery.records import Candidate

@@ -8,8 +8,8 @@ raw_pixels        no model at all: the floor
 
 from pathlib import Path
 
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.embed import Embedder
 
 BUILT_IN = ("dlib", "raw_pixels")
 

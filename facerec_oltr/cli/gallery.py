@@ -8,7 +8,7 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
-    from facerec_oltr.faces.embed import Embedder
+    from facerec_oltr.embedder import Embedder
     from facerec_oltr.gallery import Gallery
     from facerec_oltr.identify import Decision
 

@@ -19,7 +19,7 @@ _PREPROCESSING = "rgb (x-127.5)/127.5, sum of face and mirrored face"
 class RunEmbedder:
     """The embedding of a trained network: of the face plus that of its mirror image, then of unit length.
 
-    It keeps the `Embedder` promise of faces/embed.py.
+    It keeps the `Embedder` promise of embedder.py.
     """
 
     def __init__(self, model: Model, *, name: str, fingerprint: str, size: int, embedding: str, source: str) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
 from facerec_oltr.evaluate.examples import example_decisions
 from facerec_oltr.evaluate.open_people import OpenPeople
 from facerec_oltr.evaluate.searches import FPIR_GRID, measure, score
-from facerec_oltr.faces.embed import Embedder
 from facerec_oltr.faces.embed_set import embed_set
 from facerec_oltr.metrics.identification import threshold_at_fpir
 from facerec_oltr.protocol import Positions, Protocol, Roles

@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.embed import Embedder
 from recordio_tools import FaceSet
 from recordio_tools.images import fit_square
 from recordio_tools.whole import write_whole

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.embed import Embedder
 from recordio_tools.errors import SourceError
 from recordio_tools.images import IMAGE_SUFFIXES, decode_rgb, fit_square, list_people
 

@@ -13,12 +13,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.embedder import EmbedderFacts
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.index import FlatIndex
 from facerec_oltr.gallery.records import (
     Calibration,
     Candidate,
-    EmbedderFacts,
     Enrolment,
     GalleryState,
     RecordedEmbedder,

@@ -2,22 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
-
-
-class EmbedderFacts(Protocol):
-    """What a gallery remembers of the embedder that made its vectors; every ``Embedder`` has it."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def dimensions(self) -> int: ...  # noqa: D102
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def source(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

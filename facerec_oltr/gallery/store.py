@@ -18,16 +18,17 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.embedder import EmbedderFacts
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.migrations import APPLICATION_ID, migrate
 from facerec_oltr.gallery.records import (
     Calibration,
-    EmbedderFacts,
     Enrolment,
     GalleryState,
     Outcome,
     RecordedEmbedder,
 )
+from recordio_tools.whole import flush_folder
 
 Clock = Callable[[], datetime]
 
@@ -88,7 +89,7 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or error
             raise GalleryError(f"{path}: cannot create a gallery here ({why}); look at its folder") from error
-        _sync_folder(path.parent)
+        flush_folder(path.parent)
         return cls.open(path, clock)
 
     @classmethod
@@ -303,11 +304,3 @@ def _intact(template: int, blob: bytes, checksum: int, dimensions: int) -> bytes
     if len(blob) != 4 * dimensions or zlib.crc32(blob) != checksum:
         raise GalleryError(f"template {template} is damaged (its checksum differs); restore a backup")
     return blob
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What several tests need: a small face set, and an experiment that trains on it in a second."""
+"""What several tests need: small face sets, an experiment that trains in a second, faces to reckon with by hand."""
 
 from pathlib import Path
 
@@ -45,3 +45,21 @@ def face_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_oltr(face_set: Path) -> Experiment:
     """OLTR, both stages, on the small set."""
     return load_experiment("oltr", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
+
+
+
+
+class AngleEmbedder:
+    """The mean of a face is an angle in degrees: 30 grey is the vector at 30°."""
+
+    name, fingerprint, dimensions, size, source = "angle", "ab" * 32, 2, 4, "angle"
+
+    def embed(self, faces):
+        angles = np.radians(faces.reshape(len(faces), -1).mean(axis=1))
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def write_photo(path, angle):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((4, 4, 3), angle, np.uint8))
+    return path

@@ -2,7 +2,6 @@
 
 import math
 
-import cv2
 import numpy as np
 import pytest
 
@@ -11,21 +10,7 @@ from facerec_oltr.enroll import enroll_folder, enroll_photos
 from facerec_oltr.errors import DataError, GalleryError
 from facerec_oltr.gallery.gallery import Gallery
 
-
-class AngleEmbedder:
-    """The mean of a face is an angle in degrees: 30 grey is the vector at 30°."""
-
-    name, fingerprint, dimensions, size, source = "angle", "ab" * 32, 2, 4, "angle"
-
-    def embed(self, faces):
-        angles = np.radians(faces.reshape(len(faces), -1).mean(axis=1))
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-
-def write_photo(path, angle):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((4, 4, 3), angle, np.uint8))
-    return path
+from .conftest import AngleEmbedder, write_photo
 
 
 def cosine(degrees):

@@ -3,8 +3,6 @@
 import json
 import math
 
-import cv2
-import numpy as np
 import pytest
 
 from facerec_oltr.calibrate import calibrate
@@ -13,21 +11,7 @@ from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.identify import identify, rule_for
 
-
-class AngleEmbedder:
-    """The mean of a face is an angle in degrees: 30 grey is the vector at 30°."""
-
-    name, fingerprint, dimensions, size, source = "angle", "ab" * 32, 2, 4, "angle"
-
-    def embed(self, faces):
-        angles = np.radians(faces.reshape(len(faces), -1).mean(axis=1))
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-
-def write_photo(path, angle):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((4, 4, 3), angle, np.uint8))
-    return path
+from .conftest import AngleEmbedder, write_photo
 
 
 def cosine(degrees):

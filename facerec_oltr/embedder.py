@@ -1,4 +1,4 @@
-"""What an embedder promises: aligned faces in, unit vectors out."""
+"""What an embedder is, and what it promises: aligned faces in, unit vectors out."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Embedder(Protocol):
-    """Turns aligned faces into vectors whose dot product is their similarity.
+class EmbedderFacts(Protocol):
+    """What tells one embedder from another: all that a gallery remembers of it.
 
     Attributes:
         name: what a person calls it, such as ``dlib`` or a run folder's method.
@@ -28,6 +28,10 @@ class Embedder(Protocol):
     def size(self) -> int: ...  # noqa: D102
     @property
     def source(self) -> str: ...  # noqa: D102
+
+
+class Embedder(EmbedderFacts, Protocol):
+    """Turns aligned faces into vectors whose dot product is their similarity."""
 
     def embed(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed faces.
