@@ -47,8 +47,6 @@ def tiny_oltr(face_set: Path) -> Experiment:
     return load_experiment("oltr", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
 
 
-
-
 class AngleEmbedder:
     """The mean of a face is an angle in degrees: 30 grey is the vector at 30°."""
 
