@@ -2,6 +2,8 @@
 
 - ``identification``: one probe against a gallery (1:N): CMC, FPIR, FNIR, TPIR, DET, thresholds.
 - ``ranking``: how well one score separates two groups: AUROC.
+- ``shots``: closed-set accuracy by how many training images a class has.
+- ``open_set``: classify the known, reject strangers: F-measures, AUPR, FPR at 95 % TPR, OSCR.
 - ``intervals``: how sure a figure is: spread over splits, bootstrap over identities, rule of three.
 
 The conventions that hold throughout:
