@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from facerec_oltr.backbones import BackboneConfig, ModulatedAttentionConfig
 from facerec_oltr.components import Config
 from facerec_oltr.data import AugmentConfig, DataConfig
-from facerec_oltr.heads import HeadConfig
-from facerec_oltr.losses import LossConfig
+from facerec_oltr.heads import CosineConfig, DotProductConfig, HeadConfig, LwsConfig, NcmConfig, TauNormConfig
+from facerec_oltr.losses import LdamConfig, LossConfig
 from facerec_oltr.samplers import SamplerConfig
 
 Factor = Annotated[float, Field(ge=0)]
@@ -46,24 +46,26 @@ class Stage(Config):
 
     Attributes:
         name: by which later stages refer to it, and under which its checkpoint is kept.
-        share: of the schedule's epochs.
+        share: of the schedule's epochs; 0 trains nothing, for a head that only takes over or computes what it needs.
         start_from: an earlier stage whose backbone and head this one takes over; none starts afresh.
         attention: put modulated attention into the backbone.
         freeze_statistics: normalise by the running statistics that `start_from` brought instead of each batch's.
             Class-aware batches hold few classes, so their statistics depend on who happens to be in them, and the
             features would not be those that the memory was made from.
+        freeze_backbone: leave the backbone as `start_from` brought it: no gradient, no dropout, no new statistics.
         backbone_rate: factor on the learning rate for the weights that `start_from` brought.
         head_rate: factor on the learning rate for the head and for layers that are new in this stage.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
     start_from: str | None = None
     attention: ModulatedAttentionConfig | None = None
     head: HeadConfig
     losses: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
     sampler: SamplerConfig
     freeze_statistics: bool = False
+    freeze_backbone: bool = False
     backbone_rate: Factor = 1.0
     head_rate: Factor = 1.0
 
@@ -75,6 +77,28 @@ class Stage(Config):
                     f"stage {self.name!r}: the loss {term.loss.kind!r} needs a memory, but the head "
                     f"{self.head.kind!r} keeps none; take the head 'meta_embedding'"
                 )
+            if isinstance(term.loss, LdamConfig) and not (
+                isinstance(self.head, CosineConfig) and self.head.scale == term.loss.scale and not self.head.squashed
+            ):
+                raise ValueError(
+                    f"stage {self.name!r}: the loss 'ldam' with scale {term.loss.scale:g} needs the head 'cosine' with "
+                    "the same scale, not squashed"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_learn(self) -> Self:
+        if self.share > 0 and isinstance(self.head, NcmConfig | TauNormConfig) and self.freeze_backbone:
+            raise ValueError(
+                f"stage {self.name!r}: the head {self.head.kind!r} learns nothing, "
+                "the backbone is frozen; set share = 0"
+            )
+        if self.start_from is None and (self.freeze_backbone or self.share == 0):
+            raise ValueError(f"stage {self.name!r}: nothing would ever be trained; set start_from to an earlier stage")
+        if self.freeze_backbone and self.attention is not None:
+            raise ValueError(
+                f"stage {self.name!r}: attention is part of the backbone, which is frozen; drop one of them"
+            )
         return self
 
 
@@ -111,11 +135,20 @@ class Experiment(Config):
                         f"stage {stage.name!r} starts from {stage.start_from!r}, expected an earlier stage: "
                         f"{', '.join(known) or 'there is none'}"
                     )
+                if isinstance(stage.head, LwsConfig | TauNormConfig) and not isinstance(start.head, DotProductConfig):
+                    raise ValueError(
+                        f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier, but "
+                        f"{start.name!r} has the head {start.head.kind!r}; expected 'dot_product'"
+                    )
                 if start.attention is not None and start.attention != stage.attention:
                     raise ValueError(
                         f"stage {stage.name!r} drops or changes the attention of {stage.start_from!r}, whose weights "
                         "it would take over; give both the same"
                     )
+            elif isinstance(stage.head, LwsConfig | TauNormConfig):
+                raise ValueError(
+                    f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier; set start_from"
+                )
             known[stage.name] = stage
         if (total := sum(stage.share for stage in self.stages)) > 1 + 1e-9:
             raise ValueError(f"the stages' shares add up to {total:g}, expected at most 1: lower them")

@@ -68,10 +68,14 @@ class StageRun:
     def __post_init__(self) -> None:
         self.stage: Stage = self.experiment.stages[self.index]
         schedule = self.experiment.schedule
-        self.epochs = max(1, round(self.stage.share * schedule.epochs))
+        self.epochs = max(1, round(self.stage.share * schedule.epochs)) if self.stage.share else 0
+        if self.stage.freeze_backbone:
+            self.model.backbone.requires_grad_(False)
         self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
         self.sampler = self.stage.sampler.build()
         self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
+        counts = np.bincount(self.data.labels, minlength=self.data.classes)
+        self.counts = torch.from_numpy(counts).to(self.device)
         self.optimizer = torch.optim.SGD(
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
@@ -96,8 +100,8 @@ class StageRun:
         rate = self.experiment.schedule.learning_rate
         backbone = dict(self.model.backbone.named_parameters())
         old = [p for name, p in backbone.items() if name not in self.new_weights and p.requires_grad]
-        new = [p for name, p in backbone.items() if name in self.new_weights]
-        head = [*self.model.head.parameters(), *new]
+        new = [p for name, p in backbone.items() if name in self.new_weights and p.requires_grad]
+        head = [*(p for p in self.model.head.parameters() if p.requires_grad), *new]
         return [
             {"params": old, "lr": rate * self.stage.backbone_rate},
             {"params": head, "lr": rate * self.stage.head_rate},
@@ -131,6 +135,8 @@ class StageRun:
 
     def _set_training_mode(self) -> None:
         self.model.train()
+        if self.stage.freeze_backbone:
+            self.model.backbone.eval()
         if self.stage.freeze_statistics:
             for module in self.model.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -140,7 +146,7 @@ class StageRun:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
         images = augment(self._images(positions), self.experiment.augment, generator)
         features, logits = self.model(images)
-        batch = Batch(features, logits, labels, self.model.head.memory)
+        batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
         if not torch.isfinite(total):
@@ -171,8 +177,7 @@ class StageRun:
             positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
             labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
             sums.index_add_(0, labels, self.model.backbone(self._images(positions)))
-        counts = torch.from_numpy(np.bincount(self.data.labels, minlength=self.data.classes)).to(self.device)
-        return sums / counts.unsqueeze(1)
+        return sums / self.counts.unsqueeze(1)
 
 
 def warmup_then_cosine(step: int, steps: int, warmup: float) -> float:

@@ -11,9 +11,15 @@ from pydantic import Field
 from facerec_oltr.heads._base import Head
 from facerec_oltr.heads.cosine import Cosine, CosineConfig
 from facerec_oltr.heads.dot_product import DotProduct, DotProductConfig
+from facerec_oltr.heads.lws import Lws, LwsConfig
 from facerec_oltr.heads.meta_embedding import MetaEmbedding, MetaEmbeddingConfig
+from facerec_oltr.heads.ncm import Ncm, NcmConfig
+from facerec_oltr.heads.tau_norm import TauNorm, TauNormConfig
 
-HeadConfig = Annotated[DotProductConfig | CosineConfig | MetaEmbeddingConfig, Field(discriminator="kind")]
+HeadConfig = Annotated[
+    DotProductConfig | CosineConfig | LwsConfig | MetaEmbeddingConfig | NcmConfig | TauNormConfig,
+    Field(discriminator="kind"),
+]
 
 __all__ = [
     "Cosine",
@@ -22,6 +28,12 @@ __all__ = [
     "DotProductConfig",
     "Head",
     "HeadConfig",
+    "Lws",
+    "LwsConfig",
     "MetaEmbedding",
     "MetaEmbeddingConfig",
+    "Ncm",
+    "NcmConfig",
+    "TauNorm",
+    "TauNormConfig",
 ]

@@ -40,6 +40,11 @@ class Cosine(Head):
         bound = 1 / math.sqrt(features)
         nn.init.uniform_(self.weight, -bound, bound)
 
+    def inherit(self, previous: Head) -> None:
+        """Go on from a cosine classifier."""
+        if isinstance(previous, Cosine):
+            self.load_state_dict(previous.state_dict())
+
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
         direction = squash(features) if self.squashed else F.normalize(features)

@@ -5,17 +5,45 @@ from typing import Annotated
 from pydantic import Field
 
 from facerec_oltr.losses._base import Batch, Loss
+from facerec_oltr.losses.balanced_softmax import BalancedSoftmaxConfig, balanced_softmax
 from facerec_oltr.losses.cross_entropy import CrossEntropyConfig, cross_entropy
 from facerec_oltr.losses.disc_centroids import DiscCentroids, DiscCentroidsConfig
+from facerec_oltr.losses.focal import Focal, FocalConfig
+from facerec_oltr.losses.ldam import Ldam, LdamConfig
+from facerec_oltr.losses.lifted import Lifted, LiftedConfig
+from facerec_oltr.losses.logit_adjusted import LogitAdjusted, LogitAdjustedConfig
+from facerec_oltr.losses.range import Range, RangeConfig
 
-LossConfig = Annotated[CrossEntropyConfig | DiscCentroidsConfig, Field(discriminator="kind")]
+LossConfig = Annotated[
+    BalancedSoftmaxConfig
+    | CrossEntropyConfig
+    | DiscCentroidsConfig
+    | FocalConfig
+    | LdamConfig
+    | LiftedConfig
+    | LogitAdjustedConfig
+    | RangeConfig,
+    Field(discriminator="kind"),
+]
 
 __all__ = [
+    "BalancedSoftmaxConfig",
     "Batch",
     "CrossEntropyConfig",
     "DiscCentroids",
     "DiscCentroidsConfig",
+    "Focal",
+    "FocalConfig",
+    "Ldam",
+    "LdamConfig",
+    "Lifted",
+    "LiftedConfig",
+    "LogitAdjusted",
+    "LogitAdjustedConfig",
     "Loss",
     "LossConfig",
+    "Range",
+    "RangeConfig",
+    "balanced_softmax",
     "cross_entropy",
 ]

@@ -13,12 +13,14 @@ class Batch(NamedTuple):
         logits: (B, C).
         labels: (B,) int64 in [0, C).
         memory: (C, D), the head's centroids, or None for a head without memory.
+        counts: (C,) int64, the training images of each class.
     """
 
     features: Tensor
     logits: Tensor
     labels: Tensor
     memory: Tensor | None
+    counts: Tensor
 
 
 class Loss(Protocol):

@@ -61,7 +61,8 @@ class Detection:
 
 def decide(top: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> Ints:
     """The class on top (N,) where its score (N,) >= the threshold, else UNKNOWN; a score of -inf never passes."""
-    scores = checked_scores(np.asarray(scores, np.float64))
+    scores = np.asarray(scores, np.float64)
+    checked_scores(scores)
     return np.where(rejected_at(scores, threshold), UNKNOWN, np.asarray(top, np.int64))
 
 

@@ -81,6 +81,16 @@ def test_a_key_set_by_both_files_is_refused_and_the_exception_stands_where_it_is
         ("oltr", "att_lt", "stages.1.start_from=first", "starts from 'first', expected an earlier stage: plain"),
         ("oltr", "att_lt", "stages.1.name=plain", "two stages are named 'plain'"),
         ("oltr", "att_lt", "stages.1.head={kind='cosine'}", "'disc_centroids' needs a memory, but the head 'cosine'"),
+        ("lws", "att_lt", "stages.0.head={kind='cosine'}", "'lws' takes over a linear classifier, but 'plain' has"),
+        (
+            "ldam_drw",
+            "att_lt",
+            "stages.0.head.scale=16.0",
+            "'ldam' with scale 30 needs the head 'cosine' with the same",
+        ),
+        ("tau_norm", "att_lt", "stages.1.share=0.5", "learns nothing, the backbone is frozen; set share = 0"),
+        ("crt", "att_lt", "stages.0.freeze_backbone=true", "nothing would ever be trained; set start_from"),
+        ("crt", "att_lt", "stages.1.attention={}", "attention is part of the backbone, which is frozen"),
         ("oltr", "att_lt", "stages.0.attention={}", "^$"),
     ],
 )

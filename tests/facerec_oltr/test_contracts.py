@@ -40,8 +40,8 @@ LABELS = torch.tensor([0, 1, 1, 2, 3, 4])
 def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None:
     assert {f.__name__.rpartition(".")[2]: len(members(f)) for f in (backbones, heads, losses, samplers)} == {
         "backbones": 1,
-        "heads": 3,
-        "losses": 2,
+        "heads": 6,
+        "losses": 8,
         "samplers": 2,
     }
 
@@ -91,7 +91,7 @@ def test_losses_are_finite_scalars_that_do_not_care_for_the_order_of_the_batch(c
 
     def value(order: torch.Tensor) -> torch.Tensor:
         x = features()[order].requires_grad_()
-        result = loss(Batch(x, x @ memory.T, LABELS[order], memory))
+        result = loss(Batch(x, x @ memory.T, LABELS[order], memory, torch.arange(1, C + 1)))
         result.backward()
         assert x.grad is not None
         assert torch.isfinite(x.grad).all()

@@ -139,6 +139,20 @@ def test_an_embedding_is_the_same_for_a_face_and_its_mirror_image(tiny_oltr: Exp
     np.testing.assert_allclose(embedder.embed(faces), embedder.embed(faces[:, :, ::-1].copy()), atol=1e-5)
 
 
+@pytest.mark.parametrize(("method", "second"), [("crt", "retrained"), ("lws", "scaled"), ("tau_norm", "evened")])
+def test_a_frozen_backbone_does_not_change_its_batch_norm_either(
+    method: str, second: str, face_set: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(load_experiment(method, "att_lt", overrides=[*TINY, f"data.path={face_set}"]), run)
+    before, after = (load_weights(run / f"checkpoints/{stage}.safetensors") for stage in ("plain", second))
+    names = [name for name in before if name.startswith("backbone.")]
+    assert any(name.endswith("running_mean") for name in names)
+    assert all(torch.equal(before[name], after[name]) for name in names)
+    trained = {json.loads(line)["stage"] for line in (run / "metrics.jsonl").read_text().splitlines()}
+    assert trained == ({"plain"} if method == "tau_norm" else {"plain", second})
+
+
 def test_a_folder_of_another_experiment_is_refused_and_kept(tiny_oltr: Experiment, tmp_path: Path) -> None:
     train(tiny_oltr, tmp_path / "run")
     other = tiny_oltr.model_copy(update={"seed": 7})

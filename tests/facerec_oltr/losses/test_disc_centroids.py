@@ -18,7 +18,7 @@ def slow(features: list[list[float]], labels: list[int], memory: list[list[float
 
 
 def batch(features: torch.Tensor, labels: torch.Tensor, memory: torch.Tensor) -> Batch:
-    return Batch(features, features @ memory.T, labels, memory)
+    return Batch(features, features @ memory.T, labels, memory, torch.ones(len(memory)))
 
 
 def test_value_equals_the_slow_loop_and_gradient_that_of_the_function() -> None:
