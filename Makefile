@@ -26,7 +26,7 @@ format: .venv/check.stamp
 	$(BIN)/ruff check --fix .
 
 bench: .venv/test.stamp
-	$(BIN)/pytest benchmarks
+	$(BIN)/python benchmarks/meta_embedding.py
 
 clean:
 	rm -rf .venv demo dist build

@@ -23,7 +23,7 @@ def mapped() -> set[str]:
 
 def on_disk() -> set[str]:
     """Every module and config, but for a folder's ``__init__.py``."""
-    files = [p for folder in ("recordio_tools", "facerec_oltr") for p in (ROOT / folder).rglob("*.py")]
+    files = [p for folder in ("recordio_tools", "facerec_oltr", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
     files += (ROOT / "configs").rglob("*.toml")
     return {str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"}
 
