@@ -4,7 +4,7 @@ Records are copied as they are, never decoded or encoded again; only their class
 grows with the number of identities and images, not with their bytes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from recordio_tools import longtail
+from recordio_tools._copying import RecordCopier
 from recordio_tools.errors import PlanError, SourceError
 from recordio_tools.faces import FaceSet
+from recordio_tools.header import FLOAT32_EXACT
 from recordio_tools.index import Int64s
 from recordio_tools.longtail import Plan, Rule
 from recordio_tools.plot import images_per_identity
@@ -62,11 +64,7 @@ def build_longtail(
         raise SourceError(f"{out}: is the source itself; give another folder")
     with new_set(out, force=force) as folder:
         with SetWriter(folder, *(faces.size or _size_of(faces))) as copy:
-            for label, position in _kept_positions(faces, present, plan):
-                header, image = faces.record(position)
-                more = tuple(np.ravel(header.label)[1:].tolist()) if header.flag > 1 else (1.0,)
-                copy.add(label, image, _source_of(faces, position), more)
-                progress(copy.images, int(plan.counts.sum()))
+            _copy_records(faces, copy, *_kept_positions(faces, present, plan), progress)
         manifest = _manifest(faces, given, present, available, plan, rule, seed, FaceSet(folder))
         write_manifest(folder, manifest)
         images_per_identity(plan.counts, available[plan.identities], folder / "images_per_identity.png")
@@ -94,13 +92,39 @@ def shot_bins(counts: Int64s) -> dict[str, dict[str, int]]:
     }
 
 
-def _kept_positions(faces: FaceSet, present: Int64s, plan: Plan) -> Iterator[tuple[int, int]]:
-    """(new label, position in the source) of every kept image, one identity after another."""
+def _copy_records(
+    faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s, progress: Callable[[int, int], None]
+) -> None:
+    """Copy the records at `positions`, many at once where their layout allows it."""
+    copier = RecordCopier(faces)
+    for start, end in copier.blocks(positions):
+        fits = len(positions) < FLOAT32_EXACT  # beyond, `add` says what is wrong
+        block = copier.copy(positions[start:end], labels[start:end], start + 1) if fits else None
+        if block is None:
+            copy_slowly(faces, copy, labels[start:end], positions[start:end])
+        else:
+            sources = [_source_of(faces, position) for position in positions[start:end].tolist()]
+            copy.add_framed(labels[start:end].tolist(), block.data, block.offsets, sources)
+        progress(copy.images, len(positions))
+
+
+def copy_slowly(faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s) -> None:
+    """Take each record apart and put it together again: for every layout, and with every check."""
+    for label, position in zip(labels.tolist(), positions.tolist(), strict=True):
+        header, image = faces.record(position)
+        more = tuple(np.ravel(header.label)[1:].tolist()) if header.flag > 1 else (1.0,)
+        copy.add(label, image, _source_of(faces, position), more)
+
+
+def _kept_positions(faces: FaceSet, present: Int64s, plan: Plan) -> tuple[Int64s, Int64s]:
+    """(new labels, positions in the source) of the kept images, one identity after another."""
     by_label = np.argsort(faces.labels, kind="stable")
     starts = np.cumsum(faces.counts()) - faces.counts()
-    for label, (identity, kept) in enumerate(zip(plan.identities, plan.images_of_each(), strict=True)):
-        for position in by_label[starts[present[identity]] + kept].tolist():
-            yield label, position
+    kept = [
+        by_label[starts[present[identity]] + images]
+        for identity, images in zip(plan.identities, plan.images_of_each(), strict=True)
+    ]
+    return np.repeat(np.arange(len(kept)), plan.counts), np.concatenate(kept)
 
 
 def _source_of(faces: FaceSet, position: int) -> str:

@@ -70,6 +70,10 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def offsets(self) -> Int64s:
+        """Byte offset of each image's record in the record file."""
+        return self.reader.index.offsets[self._positions]
+
     @property
     def layout(self) -> str:
         """Which of the three layouts it is: face2rec2, RecBuilder or plain."""

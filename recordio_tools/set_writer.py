@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from recordio_tools.header import Header, pack
+from recordio_tools.index import Int64s
 from recordio_tools.listing import Listed, format_line
 from recordio_tools.whole import whole_folder
 from recordio_tools.writer import Writer
@@ -65,6 +66,22 @@ class SetWriter:
         self._listing.write(format_line(Listed(source, label)))
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
+
+    def add_framed(self, labels: Sequence[int], data: memoryview, offsets: Int64s, sources: Sequence[str]) -> None:
+        """As `add`, for whole records that already hold their class and key: those from `images` + 1 on.
+
+        Raises:
+            SourceError, LimitError: As `add`.
+        """
+        lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
+        keys = range(self.images + 1, self.images + 1 + len(labels))
+        for key, label in zip(keys, labels, strict=True):
+            if label == len(self._starts):
+                self._starts.append(key)
+            assert label == len(self._starts) - 1, "identities come one after another"
+        self._listing.write(b"".join(lines))
+        self._writer.write_framed(keys, data, offsets)
+        self.images += len(labels)
 
     def __enter__(self) -> Self:
         return self

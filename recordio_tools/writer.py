@@ -7,12 +7,14 @@ file never stands beside another file's index.
 
 import operator
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from recordio_tools import framing
 from recordio_tools.errors import LimitError, RecordIOError, SourceError
 from recordio_tools.header import pack_range
+from recordio_tools.index import Int64s
 from recordio_tools.whole import flush_folder, flush_to_disk, open_beside
 
 _PAGE = 512
@@ -78,6 +80,25 @@ class Writer:
             self.abort()
             raise
         self._offset += sum(map(len, chunks))
+
+    def write_framed(self, keys: Sequence[int], data: memoryview, offsets: Int64s) -> None:
+        """Append whole records that are framed already; `offsets` says where in `data` each of them starts.
+
+        Raises:
+            LimitError: A key was written before. Nothing more can be written.
+        """
+        if not self._open:
+            raise RecordIOError(f"{self.path}: the writer is closed; open another")
+        try:
+            for key in keys:
+                self._remember(key)
+            self._rec.write(data)
+            places = (offsets + self._offset).tolist()
+            self._idx.write("".join(map("%d\t%d\n".__mod__, zip(keys, places, strict=True))).encode())
+        except BaseException:
+            self.abort()
+            raise
+        self._offset += len(data)
 
     def write_range(self, key: int, start: int, end: int) -> None:
         """Append a record that stands for the keys [start, end): a face set's header record, or an identity.
