@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recordio_tools import images
-from recordio_tools._tables import labels_of_ranges, positions, read_property, read_ranges, whole_labels
+from recordio_tools._tables import labels_of_ranges, read_property, read_ranges, whole_labels
+from recordio_tools._words import positions
 from recordio_tools.errors import DamageError, FaceSetError, SourceError
 from recordio_tools.header import Header, unpack
 from recordio_tools.index import Int64s
