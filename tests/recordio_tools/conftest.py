@@ -46,9 +46,27 @@ def _slow_decode(data: bytes) -> list[bytes]:
     return payloads
 
 
+def _slow_record(data: bytes, at: int) -> bytes | None:
+    """The payload of the record whose head stands at `at`, None where the format allows no record there."""
+    parts: list[bytes] = []
+    while True:
+        head = data[at : at + 8]
+        if len(head) < 8 or head[:4] != MAGIC:
+            return None
+        (word,) = struct.unpack("<I", head[4:])
+        flag, length = word // 2**29, word % 2**29
+        padded = length + -length % 4
+        if flag > 3 or (flag in (0, 1)) != (parts == []) or len(data) < at + 8 + padded:
+            return None
+        parts.append(data[at + 8 : at + 8 + length])
+        at += 8 + padded
+        if flag in (0, 3):
+            return MAGIC.join(parts)
+
+
 @pytest.fixture(scope="session")
 def slow() -> SimpleNamespace:
-    return SimpleNamespace(encode=_slow_encode, decode=_slow_decode)
+    return SimpleNamespace(encode=_slow_encode, decode=_slow_decode, record=_slow_record)
 
 
 @pytest.fixture(scope="session")
