@@ -26,8 +26,11 @@ def info(
     if as_json:
         data(facts)
     else:
+        notes = facts.pop("notes")
         width = max(map(len, facts))
         typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
+        for note in notes:
+            typer.echo(f"note: {note}")
 
 
 @app.command(epilog="Example: recordio index train.rec")
