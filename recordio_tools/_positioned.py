@@ -18,6 +18,10 @@ _FIRST = 64 << 10  # no more at once before the head has said that it is one rec
 class PositionedFile:
     """A record file of which whole records are read by their offset.
 
+    Attributes:
+        size: Of the file in bytes, when it was opened.
+        close: Gives the descriptor back; it is called when the object goes, too.
+
     Raises:
         SourceError: There is no such file, or it is a folder.
     """
@@ -31,6 +35,7 @@ class PositionedFile:
         if path.is_dir():
             os.close(self._descriptor)
             raise SourceError(f"{path}: is a folder, expected a record file")
+        self.size = os.fstat(self._descriptor).st_size
         self.close = weakref.finalize(self, os.close, self._descriptor)
 
     def fetch(self, offset: int, end: int) -> memoryview | None:

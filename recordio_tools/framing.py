@@ -99,6 +99,32 @@ def is_head(buffer: memoryview, offset: int) -> bool:
     return magic == MAGIC_WORD and word >> 29 in (WHOLE, FIRST)
 
 
+def ends_well(buffer: memoryview, after: int) -> bool:
+    """Whether a record may end at `after`: at the end of the data, or where another record starts, damaged perhaps.
+
+    A head counts if its magic is right, or if its length leads to a further magic. Where neither is so, the length that
+    led here is not to be believed.
+    """
+    if after + 8 > len(buffer) or bytes(buffer[after : after + 4]) == MAGIC:
+        return True  # what is left at the end of the data may be too short for a head
+    word = HEAD.unpack_from(buffer, after)[1]
+    further = after + 8 + _padded(word & MAX_LENGTH)
+    return word >> 29 <= LAST and (further == len(buffer) or bytes(buffer[further : further + 4]) == MAGIC)
+
+
+def check_end(buffer: memoryview, offset: int, after: int) -> None:
+    """Refuse a record, from `offset` to `after`, whose length cannot be right; `decode` has found no fault with it.
+
+    Raises:
+        DamageError: It ends where no record starts, or has the whole of another one inside.
+    """
+    expected = "the length to lead to the next record"
+    if not ends_well(buffer, after):
+        raise DamageError.of(f"a record that ends at byte {after:,}, where no record starts", expected, offset)
+    if (inner := swallowed(buffer, offset + 8, after)) is not None:
+        raise DamageError.of(f"a record with that at byte {inner:,} inside it", expected, offset)
+
+
 def swallowed(buffer: memoryview, start: int, end: int) -> int | None:
     """The first offset in [start, end) of a record that a neighbour's damaged length has made part of its payload.
 

@@ -191,14 +191,8 @@ class Reader:
         has the whole of another one inside, has a damaged length; mxnet would return another record's bytes.
         """
         payload, after = framing.decode(buffer, offset)
-        if after == end:
-            return payload
-        if after != self._size and not framing.is_head(buffer, after):
-            found = f"a record that ends at byte {after:,}, where no record starts"
-            raise DamageError.of(found, "the length to lead to the next record", offset)
-        if (inner := framing.swallowed(buffer, offset + 8, after)) is not None:
-            found = f"a record with that at byte {inner:,} inside it"
-            raise DamageError.of(found, "the length to lead to the next record", offset)
+        if after != end:
+            framing.check_end(buffer, offset, after)
         return payload
 
     def _open(self) -> memoryview:
@@ -206,11 +200,7 @@ class Reader:
         if self._closed:
             raise RecordIOError(f"{self.path}: the reader is closed; open another")
         buffer = map_file(self.path)
-        if len(buffer) != self._size:
-            raise IndexMismatchError(
-                f"{self.path}: has {len(buffer):,} bytes, expected the {self._size:,} of when it was opened; "
-                "open it anew"
-            )
+        self._check_size(len(buffer))
         self._buffer = buffer
         return buffer
 
@@ -219,8 +209,16 @@ class Reader:
         if self._file is None:
             if self._closed:
                 raise RecordIOError(f"{self.path}: the reader is closed; open another")
-            self._file = PositionedFile(self.path)
+            file = PositionedFile(self.path)
+            self._check_size(file.size)
+            self._file = file
         return self._file
+
+    def _check_size(self, size: int) -> None:
+        if size != self._size:
+            raise IndexMismatchError(
+                f"{self.path}: has {size:,} bytes, expected the {self._size:,} of when it was opened; open it anew"
+            )
 
     def _check_offsets(self) -> None:
         beyond = np.flatnonzero(self.index.offsets > self._size - 8)

@@ -46,7 +46,7 @@ def rebuild(
     Args:
         rec: The record file.
         past_damage: Go on at the next head after damage; without it the first damage raises. A record that has another
-            one inside, which a damaged length makes, is damage too, and the one inside is saved.
+            one inside, or ends where none starts, has a damaged length: it is passed over, and the one inside is saved.
         progress: Called with (bytes done, bytes in all).
 
     Raises:
@@ -79,9 +79,7 @@ def _scan(
     while offset is not None and offset < len(buffer):
         try:
             payload, after = framing.decode(buffer, offset)
-            if (inner := framing.swallowed(buffer, offset + 8, after)) is not None:
-                found = f"a record with that at byte {inner:,} inside it"
-                raise DamageError.of(found, "the length to lead to the next record", offset)
+            framing.check_end(buffer, offset, after)
         except DamageError as error:
             advice = f"save what is whole with: recordio index --past-damage {rec}"
             damage = error.located(rec, None, error.offset or offset, advice)
