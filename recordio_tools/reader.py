@@ -137,7 +137,9 @@ class Reader:
 
     def view_at(self, position: int) -> memoryview:
         """As `view`, for the record that stands at `position` in the index."""
-        offset, end = self._offsets[position], self._end(position)
+        offsets, ends = self._offsets, self._ends  # this is the hot path: no call that it can do without
+        offset = offsets[position]
+        end = offsets[position + 1] if ends is None and position + 1 < len(offsets) else self._end(position)
         if self.access == "positioned" and (payload := self._positioned().fetch(offset, end)) is not None:
             return payload  # anything but a whole record is read, or refused, as in a mapped file
         buffer = self._buffer if self._buffer is not None else self._open()
@@ -179,10 +181,8 @@ class Reader:
         self._offsets = self.index.offsets.data
 
     def _end(self, position: int) -> int:
-        """Where the index says that the record at `position` ends: at the next one, or at the end of the file."""
-        if self._ends is not None:
-            return int(self._ends[position])
-        return self._offsets[position + 1] if position + 1 < len(self._offsets) else self._size
+        """Where the index says that the last record ends, or any record of a file that is not in file order."""
+        return self._size if self._ends is None else int(self._ends[position])
 
     def _decode(self, buffer: memoryview, offset: int, end: int) -> bytes | memoryview:
         """A record of several parts, or one that does not end where the index says, judged by its bytes.
