@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recordio_tools.cli._options import AsJson, FaceSetPath, commands
-from recordio_tools.door import data, printable, say
+from recordio_tools.door import data, say, table
 from recordio_tools.errors import SourceError
 
 app = commands()
@@ -24,8 +24,7 @@ def info(
     if as_json:
         data(facts)
     else:
-        width = max(map(len, facts))
-        typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
+        table(facts)
 
 
 @app.command(epilog="Example: recordio index train.rec")
@@ -45,13 +44,3 @@ def index(
     for damage in damages:
         say(f"passed over: {damage}")
     say(f"{place}: {len(made):,} records")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
-    if isinstance(value, list):
-        return " x ".join(map(_shown, value))
-    if isinstance(value, float | int):
-        return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
-    return "unknown" if value is None else printable(str(value))
