@@ -41,6 +41,12 @@ def data(value: Any) -> None:
     typer.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
+def table(facts: dict[str, Any]) -> None:
+    """A result for a person, a line each on stdout."""
+    width = max(map(len, facts))
+    typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
+
+
 def printable(text: str) -> str:
     """`text` with the bytes of a file name that is not UTF-8 as escapes, which JSON reads back as they were."""
     return text.encode(errors="backslashreplace").decode()
@@ -60,3 +66,13 @@ def progress_bar(label: str, unit: Literal["things", "bytes"] = "things") -> Ite
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return " x ".join(map(_shown, value))
+    if isinstance(value, float | int):
+        return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+    return "unknown" if value is None else printable(str(value))
