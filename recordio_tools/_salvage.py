@@ -158,8 +158,8 @@ def _restored_labels(
 ) -> tuple[Int64s, NDArray[np.bool_]]:
     """The label of each record, -1 where it has none, and which of them are not its own.
 
-    An image gets the label of more than half of its identity's images where the identity ranges are sound; else
-    nobody can say which of the two is wrong.
+    An image gets the label of more than half of its identity's images where the identity ranges are sound and
+    index and header agree on its key; else nobody can say which of them is wrong.
     """
     own = np.where(found.table.whole_labels(), found.table.labels[:, 0], -1).astype(np.int64)
     changed = np.zeros(len(own), bool)
@@ -167,7 +167,8 @@ def _restored_labels(
     if roles.bounds is None or not sound or any(findings.counts[code] for code in _BROKEN_TABLES):
         return own, changed
     starts = range_bounds(found, roles.identities)[:, 0]
-    inside = np.flatnonzero(roles.images & (found.keys >= 1) & (found.keys < roles.bounds[0]))
+    certain = found.table.ids == found.keys.astype(np.uint64)
+    inside = np.flatnonzero(roles.images & certain & (found.keys >= 1) & (found.keys < roles.bounds[0]))
     identity = np.searchsorted(starts, found.keys[inside], "right") - 1
     wanted = np.where(most.clear[identity], most.labels[identity], -1)
     other = inside[(wanted >= 0) & (wanted != own[inside])]
