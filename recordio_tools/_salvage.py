@@ -30,7 +30,6 @@ from recordio_tools.index import Int64s
 from recordio_tools.set_writer import SetWriter, new_set, write_manifest
 
 SAVED_STATES = (State.FINE, State.UNKNOWN, State.LARGE)
-_BROKEN_TABLES = ("header.bad", "header.missing", "ranges.not-a-range", "ranges.order", "ranges.stray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class SavedSet:
     lost: tuple[Lost, ...]
     lost_total: int
     relabelled: int
+    doubtful: int
 
 
 def list_lost(
@@ -114,7 +114,7 @@ def salvage_set(
     check_images(tell, roles, None)
     check_ranges(tell, roles)
     most = check_labels(tell, roles, None if said is None else said.classes)
-    labels, relabelled = _restored_labels(found, findings, roles, most)
+    labels, relabelled = _restored_labels(found, roles, most)
     saved = np.isin(found.table.states, SAVED_STATES) & ~roles.ranges & (labels >= 0)
     if said is not None:
         saved &= _believable(labels, saved, said.classes)
@@ -124,9 +124,16 @@ def salvage_set(
         raise SourceError(f"{found.rec}: no whole image in it; nothing can be saved")
     classes = max(int(labels[order[-1]]) + 1, 0 if said is None else said.classes)
     size = _size_of(found, order) if said is None else (said.height, said.width)
-    lost, lost_total = list_lost(found, findings, _expected(found, roles), roles.images & ~saved, limit)
+    dropped = (roles.images | ~found.table.with_header()) & ~saved
+    lost, lost_total = list_lost(found, findings, _expected(found, roles), dropped, limit)
+    doubtful = (most.expected >= 0) & saved & (labels != most.expected)
     result = SavedSet(
-        len(order), len(np.unique(labels[order])), lost, lost_total, int(np.count_nonzero(relabelled & saved))
+        len(order),
+        len(np.unique(labels[order])),
+        lost,
+        lost_total,
+        int(np.count_nonzero(relabelled & saved)),
+        int(np.count_nonzero(doubtful)),
     )
     with new_set(out, force=force) as folder:
         with SetWriter(folder, *size, classes=classes) as writer:
@@ -153,28 +160,42 @@ def _write(
         progress(len(found.buffer) * number // len(order))
 
 
-def _restored_labels(
-    found: Survey, findings: Findings, roles: Roles, most: IdentityLabels
-) -> tuple[Int64s, NDArray[np.bool_]]:
+def _restored_labels(found: Survey, roles: Roles, most: IdentityLabels) -> tuple[Int64s, NDArray[np.bool_]]:
     """The label of each record, -1 where it has none, and which of them are not its own.
 
-    An image gets the label of more than half of its identity's images where the identity ranges are sound and
-    index and header agree on its key; else nobody can say which of them is wrong.
+    An image gets the label of more than half of its identity's images where the identity's range fits its
+    neighbours' and index and header agree on the image's key; else nobody can say which of them is wrong.
     """
     own = np.where(found.table.whole_labels(), found.table.labels[:, 0], -1).astype(np.int64)
     changed = np.zeros(len(own), bool)
-    sound = roles.bounds is not None and not roles.rounded and bool((roles.slots >= 0).all())
-    if roles.bounds is None or not sound or any(findings.counts[code] for code in _BROKEN_TABLES):
+    if roles.bounds is None or roles.rounded:
         return own, changed
-    starts = range_bounds(found, roles.identities)[:, 0]
+    starts, ends, labels = _sound_identities(found, roles, most, roles.bounds[0])
     certain = found.table.ids == found.keys.astype(np.uint64)
-    inside = np.flatnonzero(roles.images & certain & (found.keys >= 1) & (found.keys < roles.bounds[0]))
+    inside = np.flatnonzero(roles.images & certain & (found.keys >= 1))
     identity = np.searchsorted(starts, found.keys[inside], "right") - 1
-    wanted = np.where(most.clear[identity], most.labels[identity], -1)
-    other = inside[(wanted >= 0) & (wanted != own[inside])]
-    own[inside] = np.where(wanted >= 0, wanted, own[inside])
-    changed[other] = True
+    inside = inside[(identity >= 0) & (found.keys[inside] < np.append(ends, 0)[identity])]
+    identity = np.searchsorted(starts, found.keys[inside], "right") - 1
+    changed[inside] = labels[identity] != own[inside]
+    own[inside] = labels[identity]
     return own, changed
+
+
+def _sound_identities(found: Survey, roles: Roles, most: IdentityLabels, first: int) -> tuple[Int64s, Int64s, Int64s]:
+    """(starts, ends, labels) of the identities that can correct an image, by start.
+
+    Their range begins where the one before ends and ends where the next begins, and one label has more than
+    half of their images.
+    """
+    there = (roles.slots >= 0) & roles.ranges[roles.slots]
+    starts, ends, labels = np.full((3, len(there)), -1, np.int64)
+    starts[there], ends[there] = range_bounds(found, most.places).T
+    labels[there] = np.where(most.clear, most.labels, -1)
+    sound = (starts == np.concatenate([[1], ends[:-1]])) & (ends == np.concatenate([starts[1:], [first]]))
+    sound &= there & (labels >= 0)
+    order = np.flatnonzero(sound)
+    order = order[np.argsort(starts[order], kind="stable")]
+    return starts[order], ends[order], labels[order]
 
 
 def _believable(labels: Int64s, saved: NDArray[np.bool_], classes: int) -> NDArray[np.bool_]:

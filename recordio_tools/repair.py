@@ -47,6 +47,8 @@ class Repaired:
         lost: The first of the records that could not be saved.
         lost_total: How many there are, those that `lost` leaves out included.
         relabelled: Images whose label was restored from their identity's other images.
+        doubtful: Images saved with a label that most of their identity contradict: their range is not to be
+            trusted either.
     """
 
     out: Path
@@ -55,6 +57,7 @@ class Repaired:
     lost: tuple[Lost, ...]
     lost_total: int
     relabelled: int
+    doubtful: int
 
 
 def repair(
@@ -70,7 +73,7 @@ def repair(
 
     An image is left out if its record is not whole, if `verify` calls the image or its label damaged, or, with
     `decode`, if OpenCV cannot decode it. An image whose label contradicts more than half of its identity gets
-    theirs, if the identity ranges themselves are sound. What was left out is listed in OUT's manifest.
+    theirs, if the identity's range fits its neighbours'. What was left out is listed in OUT's manifest.
 
     Args:
         source: A set's folder or a record file.
@@ -96,7 +99,9 @@ def repair(
 
     if source.is_dir() or found.table.range_like().any():
         saved = salvage_set(found, findings, str(source), out, limit, force=force, progress=written)
-        return Repaired(out, saved.images, saved.identities, saved.lost, saved.lost_total, saved.relabelled)
+        return Repaired(
+            out, saved.images, saved.identities, saved.lost, saved.lost_total, saved.relabelled, saved.doubtful
+        )
     return _salvage_file(found, findings, out, limit, force=force, progress=written)
 
 
@@ -138,7 +143,7 @@ def _salvage_file(
         for number, (place, key) in enumerate(zip(places.tolist(), keys.tolist(), strict=True), 1):
             writer.write(key, framing.decode(found.buffer, int(table.offsets[place]))[0])
             progress(len(found.buffer) * number // len(places))
-    result = Repaired(out, len(places), None, lost, lost_total, 0)
+    result = Repaired(out, len(places), None, lost, lost_total, 0, 0)
     write_whole(report, (json.dumps(describe(result), indent=2) + "\n").encode())
     return result
 

@@ -59,13 +59,14 @@ def repair(
     if done.lost_total > _SAID:
         where = out / "manifest.json" if out.is_dir() else out.with_suffix(".repair.json")
         say(f"lost: {done.lost_total - _SAID:,} more; see {where}")
-    kept = (
-        f"{done.records:,} records"
-        if done.identities is None
-        else f"{done.records:,} images of {done.identities:,} identities"
-    )
-    again = f", {done.relabelled:,} of them with a restored label" if done.relabelled else ""
-    say(printable(f"{out}: saved {kept}{again}; lost {done.lost_total:,}"))
+    kept = f"{done.records:,} records"
+    if done.identities is not None:
+        kept = f"{done.records:,} images of {done.identities:,} identities"
+    say(printable(f"{out}: {kept} saved, {done.lost_total:,} lost"))
+    if done.relabelled:
+        say(f"{done.relabelled:,} image(s) got the label of their identity's others")
+    if done.doubtful:
+        say(f"{done.doubtful:,} image(s) keep a label that their identity contradicts; see: recordio verify {source}")
     if as_json:
         data(describe(done))
 
@@ -106,5 +107,6 @@ def _verdict(path: Path, report: "Report") -> str:
     held = f"{report.records:,} records, {report.images:,} images of {report.identities:,} identities"
     said = ", ".join(f"{report.totals[severity]:,} {severity}(s)" for severity in SEVERITIES if report.totals[severity])
     if report.damaged:
-        return f"{path}: DAMAGED: {said} in {held}; save what is whole with: recordio repair {path} OUT"
+        advice = f"; save what is whole with: recordio repair {path} OUT" if report.records else ""
+        return f"{path}: DAMAGED: {said} in {held}{advice}"
     return f"{path}: sound: {held}; {said or 'nothing to say against it'}"

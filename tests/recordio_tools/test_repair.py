@@ -170,6 +170,25 @@ def test_a_label_that_three_others_outvote_is_restored(tmp_path: Path, make_set:
     assert FaceSet(tmp_path / "out").labels.tolist() == list(LABELS)
 
 
+def test_a_wrong_range_corrects_nobody(tmp_path: Path, make_set: Callable[..., Path]) -> None:
+    """The range of label 0 reaches into that of label 1: image 4 keeps its own label, and so does image 2."""
+    source = make(make_set, tmp_path / "source", "face2rec2")
+    relabel(source, 7, 5.0, place=36)
+    relabel(source, 2, 2.0)
+    done = repair(source, tmp_path / "out")
+    assert (done.records, done.relabelled, done.doubtful) == (6, 0, 2)
+    assert sorted(FaceSet(tmp_path / "out").labels.tolist()) == [0, 0, 1, 2, 2, 2]
+
+
+def test_a_record_without_a_header_is_said_to_be_lost(tmp_path: Path, make_set: Callable[..., Path]) -> None:
+    source = make(make_set, tmp_path / "source", "RecBuilder")
+    raw = bytearray((source / "train.rec").read_bytes())
+    raw[8:12] = struct.pack("<I", 10**9)  # labels claimed by the first image
+    (source / "train.rec").write_bytes(raw)
+    done = repair(source, tmp_path / "out")
+    assert [(one.key, one.offset, one.code) for one in done.lost] == [(1, 0, "record.labels")]
+
+
 def test_a_label_far_beyond_property_is_lost_where_nobody_outvotes_it(
     tmp_path: Path, make_set: Callable[..., Path]
 ) -> None:
