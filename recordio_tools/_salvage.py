@@ -184,12 +184,14 @@ def _restored_labels(found: Survey, roles: Roles, most: IdentityLabels) -> tuple
 def _sound_identities(found: Survey, roles: Roles, most: IdentityLabels, first: int) -> tuple[Int64s, Int64s, Int64s]:
     """(starts, ends, labels) of the identities that can correct an image, by start.
 
-    Their range begins where the one before ends and ends where the next begins, and one label has more than
-    half of their images.
+    Their range begins where the one before ends and ends where the next begins, index and header agree on the
+    keys of all three, and one label has more than half of their images.
     """
     there = (roles.slots >= 0) & roles.ranges[roles.slots]
     starts, ends, labels = np.full((3, len(there)), -1, np.int64)
-    starts[there], ends[there] = range_bounds(found, most.places).T
+    bounds = range_bounds(found, most.places)
+    certain = found.table.ids[most.places] == found.keys[most.places].astype(np.uint64)
+    starts[there], ends[there] = np.where(certain[:, None], bounds, -1).T
     labels[there] = np.where(most.clear, most.labels, -1)
     sound = (starts == np.concatenate([[1], ends[:-1]])) & (ends == np.concatenate([starts[1:], [first]]))
     sound &= there & (labels >= 0)
