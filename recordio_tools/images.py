@@ -83,7 +83,7 @@ def decode_rgb(data: bytes | memoryview, name: str) -> Image:
         SourceError: The bytes are not a whole image, or OpenCV cannot be loaded.
     """
     data = bytes(data)
-    if _is_cut_short(data):
+    if is_cut_short(data):
         raise SourceError(f"{name}: the image breaks off before its end; replace or remove it")
     cv2 = _cv2()
     try:
@@ -144,7 +144,7 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entries, key=lambda path: (natural_order(path.name), path.name))
 
 
-def _is_cut_short(data: bytes) -> bool:
+def is_cut_short(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark: some decoders say nothing then and return half a face."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"IEND" not in data
@@ -154,6 +154,15 @@ def _is_cut_short(data: bytes) -> bool:
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return data.find(b"\xff\xd9", place) < 0
+
+
+def require_opencv() -> None:
+    """Tell a missing OpenCV from a broken image before the first image is decoded.
+
+    Raises:
+        SourceError: OpenCV cannot be loaded.
+    """
+    _cv2()
 
 
 def _cv2() -> Any:

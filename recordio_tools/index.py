@@ -22,8 +22,8 @@ _CHUNK = 1 << 18
 _LINES = 1 << 16
 _TAB, _NEWLINE, _ZERO, _NINE = b"\t\n09"
 _MOST_DIGITS = 18  # every number of 18 digits fits int64
-_LONGEST_LINE = 2 * _MOST_DIGITS + 3
-_LINE = re.compile(rb"[0-9]{1,18}\t[0-9]{1,18}\n")
+LONGEST_LINE = 2 * _MOST_DIGITS + 3
+LINE = re.compile(rb"[0-9]{1,18}\t[0-9]{1,18}\n")
 _SPARSEST = 4  # a lookup table is used while keys fill at least a quarter of it
 
 
@@ -150,20 +150,24 @@ def _parse(path: Path) -> tuple[Int64s, Int64s]:
         for block in iter(lambda: file.read(_CHUNK), b""):
             data = (rest + block).replace(b"\r\n", b"\n")
             cut = data.rfind(b"\n") + 1
-            part = _parse_lines(data[:cut], path, lines)
+            part = parse_lines(data[:cut], path, lines)
             columns[:, lines : lines + part.shape[1]] = part
             lines += part.shape[1]
             rest = data[cut:]
-            if len(rest) > _LONGEST_LINE:
+            if len(rest) > LONGEST_LINE:
                 raise _bad_line(rest, path, lines)
         if rest:  # a last line without its newline is complete if it parses
-            columns[:, lines : lines + 1] = _parse_lines(rest.rstrip(b"\r") + b"\n", path, lines)
+            columns[:, lines : lines + 1] = parse_lines(rest.rstrip(b"\r") + b"\n", path, lines)
             lines += 1
     return columns[0, :lines], columns[1, :lines]
 
 
-def _parse_lines(data: bytes, path: Path, before: int) -> Int64s:
-    """The two columns of whole lines; `before` lines of the file stand ahead of them."""
+def parse_lines(data: bytes, path: Path, before: int) -> Int64s:
+    """The two columns of whole lines; `before` lines of the file stand ahead of them.
+
+    Raises:
+        IndexMismatchError: A line is not `key TAB offset`, or its offset is not a multiple of 4.
+    """
     text = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero(text < _ZERO)
     widths = np.diff(marks, prepend=-1) - 1
@@ -176,7 +180,7 @@ def _parse_lines(data: bytes, path: Path, before: int) -> Int64s:
     )
     if not sound:
         lines = enumerate(data.splitlines(keepends=True), before)
-        raise next(_bad_line(line, path, number) for number, line in lines if not _LINE.fullmatch(line))
+        raise next(_bad_line(line, path, number) for number, line in lines if not LINE.fullmatch(line))
     columns = np.fromstring(data.decode("ascii"), np.int64, sep=" ").reshape(-1, 2).T
     astray = np.flatnonzero(columns[1] % 4)
     if len(astray):

@@ -46,10 +46,9 @@ def read_listing(path: Path) -> list[Listed]:
     lines = []
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, 1):
-            fields = line.rstrip("\r\n").split("\t")
             try:
-                lines.append(_parse(fields))
-            except (ValueError, IndexError):
+                lines.append(parse_line(line))
+            except ValueError:
                 raise FaceSetError(
                     f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or "
                     "index TAB label TAB path"
@@ -57,13 +56,19 @@ def read_listing(path: Path) -> list[Listed]:
     return lines
 
 
-def _parse(fields: list[str]) -> Listed:
+def parse_line(line: str) -> Listed:
+    """One line of either dialect.
+
+    Raises:
+        ValueError: It fits neither.
+    """
+    fields = line.rstrip("\r\n").split("\t")
+    if len(fields) < 3:
+        raise ValueError
     try:
         label = float(fields[1])
     except ValueError:
         return Listed(fields[1], _whole(float(fields[2])))
-    if len(fields) < 3:
-        raise ValueError
     return Listed(fields[-1], _whole(label))
 
 

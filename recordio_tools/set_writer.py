@@ -32,13 +32,17 @@ class SetWriter:
         folder: An existing folder.
         height: Of every image, for `property`.
         width: Of every image, for `property`.
+        classes: Number of classes for `property`, where labels may leave some out; by default the labels follow
+            one another and are all there are.
 
     Attributes:
         images: Number of images written so far.
     """
 
-    def __init__(self, folder: Path, height: int, width: int) -> None:
+    def __init__(self, folder: Path, height: int, width: int, classes: int | None = None) -> None:
         self._folder = folder
+        self._classes = classes
+        self._label = -1
         self._size = height, width
         self._starts: list[int] = []
         self.images = 0
@@ -50,7 +54,8 @@ class SetWriter:
         """Append an image.
 
         Args:
-            label: The class: that of the image before, or the next whole number, from 0.
+            label: The class: that of the image before, or the next whole number, from 0; where the number of
+                classes was given, any higher one.
             image: The encoded image; it is copied as it is.
             source: Where it came from; its folder is the person's name.
             more: The labels after the class; by default face2rec2's "aligned".
@@ -60,9 +65,7 @@ class SetWriter:
             LimitError: The set grows past what its float32 labels can number.
         """
         key = self.images + 1
-        if label == len(self._starts):
-            self._starts.append(key)
-        assert label == len(self._starts) - 1, "identities come one after another"
+        self._begin(label, key)
         self._listing.write(format_line(Listed(source, label)))
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
@@ -76,9 +79,7 @@ class SetWriter:
         lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
         for key, label in zip(keys, labels, strict=True):
-            if label == len(self._starts):
-                self._starts.append(key)
-            assert label == len(self._starts) - 1, "identities come one after another"
+            self._begin(label, key)
         self._listing.write(b"".join(lines))
         self._writer.write_framed(keys, data, offsets)
         self.images += len(labels)
@@ -93,13 +94,22 @@ class SetWriter:
         else:
             self._files.__exit__(kind, *rest)
 
+    def _begin(self, label: int, key: int) -> None:
+        """Note that the identity of `label` begins at `key`, unless it is that of the image before."""
+        if label == self._label:
+            return
+        following = label == self._label + 1 if self._classes is None else self._label < label < self._classes
+        assert following, "identities come one after another"
+        self._starts.append(key)
+        self._label = label
+
     def _write_tables(self) -> None:
         first = self.images + 1
-        classes = len(self._starts)
-        self._writer.write_range(0, first, first + classes)
+        self._writer.write_range(0, first, first + len(self._starts))
         for place, (start, end) in enumerate(zip(self._starts, [*self._starts[1:], first], strict=True)):
             self._writer.write_range(first + place, start, end)
         height, width = self._size
+        classes = len(self._starts) if self._classes is None else self._classes
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")
 
 

@@ -94,7 +94,13 @@ def numbered(tmp_path: Path) -> Path:
     return tmp_path / "numbered.rec"
 
 
-def write_set(folder: Path, counts: list[int], layout: str, first_label: int = 0) -> Path:
+def write_set(
+    folder: Path,
+    counts: list[int],
+    layout: str,
+    first_label: int = 0,
+    image: Callable[[int], bytes] = lambda key: b"image %d" % key,
+) -> Path:
     """A face set with `counts[i]` images of identity i, laid out as one of InsightFace's writers does it."""
     folder.mkdir(parents=True, exist_ok=True)
     key = 0 if layout == "SeqRecBuilder" else 1
@@ -104,7 +110,7 @@ def write_set(folder: Path, counts: list[int], layout: str, first_label: int = 0
             ranges.append((key, key + count))
             for _ in range(count):
                 kept = [label, 1.0] if layout == "face2rec2" else float(label)
-                writer.write(key, pack(Header(0, kept, key), b"image %d" % key))
+                writer.write(key, pack(Header(0, kept, key), image(key)))
                 key += 1
         records = [(0, (key, key + len(counts))), *enumerate(ranges, key)]
         if layout == "RecBuilder":
