@@ -18,7 +18,7 @@ from recordio_tools.faces import FaceSet
 from recordio_tools.header import FLOAT32_EXACT
 from recordio_tools.index import Int64s
 from recordio_tools.longtail import Plan, Rule
-from recordio_tools.plot import images_per_identity
+from recordio_tools.plot import check_matplotlib, images_per_identity
 from recordio_tools.set_writer import SetWriter, new_set, write_manifest
 
 
@@ -50,12 +50,13 @@ def build_longtail(
 
     Raises:
         PlanError: The source cannot give what the rule asks for.
-        SourceError: The source is missing, or `out` may not be replaced.
+        SourceError: The source is missing, `out` may not be replaced, or matplotlib cannot be loaded.
         DamageError, FaceSetError, IndexMismatchError: The source is broken.
     """
     given, out = str(source), Path(out)
     if seed < 0:
         raise PlanError(f"seed {seed} was given, expected 0 or more")
+    check_matplotlib()
     faces = FaceSet(source)
     present = np.flatnonzero(faces.counts())
     available = faces.counts()[present]

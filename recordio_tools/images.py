@@ -153,7 +153,7 @@ def is_cut_short(data: bytes) -> bool:
     place = 2  # step over the segments ahead of the picture: a thumbnail in one has an end mark of its own
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return data.find(b"\xff\xd9", place) < 0
+    return data.rfind(b"\xff\xd9", place) < 0  # from the end, where a whole image has it
 
 
 def require_opencv() -> None:
