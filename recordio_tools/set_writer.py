@@ -32,19 +32,25 @@ class SetWriter:
         folder: An existing folder.
         height: Of every image, for `property`.
         width: Of every image, for `property`.
+        unfinished: As of Writer.
 
     Attributes:
         images: Number of images written so far.
     """
 
-    def __init__(self, folder: Path, height: int, width: int) -> None:
+    def __init__(self, folder: Path, height: int, width: int, *, unfinished: Path | None = None) -> None:
         self._folder = folder
         self._size = height, width
         self._starts: list[int] = []
         self.images = 0
         self._files = contextlib.ExitStack()
         self._listing = self._files.enter_context((folder / "train.lst").open("wb"))
-        self._writer = self._files.enter_context(Writer(folder / "train.rec"))
+        self._writer = self._files.enter_context(Writer(folder / "train.rec", unfinished=unfinished))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that have an image so far."""
+        return len(self._starts)
 
     def add(self, label: int, image: bytes | memoryview, source: str, more: Sequence[float] = (1.0,)) -> None:
         """Append an image.
@@ -73,6 +79,18 @@ class SetWriter:
         Raises:
             SourceError, LimitError: As `add`.
         """
+        self._writer.write_framed(self._list(labels, sources), data, offsets)
+
+    def take_over(self, labels: Sequence[int], sources: Sequence[str], offsets: Int64s, end: int) -> None:
+        """Begin with the images of an unfinished record file, as Writer's `take_over`."""
+        self._writer.take_over(self._list(labels, sources), offsets, end)
+
+    def flush(self) -> int:
+        """All images so far are on the disk when this returns; the number of bytes of their records."""
+        return self._writer.flush()
+
+    def _list(self, labels: Sequence[int], sources: Sequence[str]) -> range:
+        """Write the listing's lines of the next images, and return their keys."""
         lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
         for key, label in zip(keys, labels, strict=True):
@@ -80,8 +98,8 @@ class SetWriter:
                 self._starts.append(key)
             assert label == len(self._starts) - 1, "identities come one after another"
         self._listing.write(b"".join(lines))
-        self._writer.write_framed(keys, data, offsets)
         self.images += len(labels)
+        return keys
 
     def __enter__(self) -> Self:
         return self
@@ -103,9 +121,9 @@ class SetWriter:
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")
 
 
-def new_set(out: Path, *, force: bool) -> contextlib.AbstractContextManager[Path]:
+def new_set(out: Path, *, force: bool, keep_for: str = "") -> contextlib.AbstractContextManager[Path]:
     """A folder to write a set into; it becomes `out`, whole or not at all. See `whole_folder`."""
-    return whole_folder(out, SET_FILES, MANIFEST, force=force)
+    return whole_folder(out, SET_FILES, MANIFEST, force=force, keep_for=keep_for)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
