@@ -171,7 +171,7 @@ def _pack(photos: Photos, origin: dict[str, Any], out: Path, how: _How) -> Packe
             kind = type(error) if isinstance(error, RecordIOError) else SourceError
             raise kind(f"{error}; {stays}") from error
         raise
-    return Packed(faces.images, faces.classes, tuple(photos.root / source for source in left_out), resumed)
+    return Packed(faces.images, faces.identities, tuple(photos.root / source for source in left_out), resumed)
 
 
 def _begin(photos: Photos, folder: Path, how: _How) -> tuple[Progress, Int64s | None]:
@@ -210,7 +210,7 @@ def _write(photos: Photos, faces: SetWriter, folder: Path, done: Progress, how: 
                 faces.add(label, image, photos.sources[place])
             done.step(image)
             how.progress(done.done, len(photos))
-            if faces.classes == label and (done.done == len(photos) or photos.labels[done.done] != label):
+            if faces.identities == label and (done.done == len(photos) or photos.labels[done.done] != label):
                 raise SourceError(f"{photos.whose(label)}: no photo of this person can be read; remove it")
             if done.done % CHECKPOINT == 0 and done.done < len(photos):
                 done.checkpoint(faces.flush()).save(folder)
@@ -227,7 +227,7 @@ def _manifest(origin: dict[str, Any], encoding: Encoding, faces: SetWriter, left
         "image_format": encoding.image_format if encoded else "as the files are",
         "quality": encoding.quality if encoded and encoding.image_format == "jpg" else None,
         "images": faces.images,
-        "identities": faces.classes,
+        "identities": faces.identities,
         "skipped": left_out,
     }
 

@@ -48,8 +48,8 @@ class SetWriter:
         self._writer = self._files.enter_context(Writer(folder / "train.rec", unfinished=unfinished))
 
     @property
-    def classes(self) -> int:
-        """Number of classes that have an image so far."""
+    def identities(self) -> int:
+        """Number of identities that have an image so far."""
         return len(self._starts)
 
     def add(self, label: int, image: bytes | memoryview, source: str, more: Sequence[float] = (1.0,)) -> None:
