@@ -87,7 +87,8 @@ def _bmp(data: bytes) -> tuple[int, int] | None:
 def _webp(data: bytes) -> tuple[int, int] | None:
     kind = data[12:16]
     if kind == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        width, width_high, height, height_high = struct.unpack_from("<HBHB", data, 24)
+        return 1 + width + (width_high << 16), 1 + height + (height_high << 16)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)

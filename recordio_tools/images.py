@@ -83,21 +83,23 @@ def read_image_file(path: str | Path) -> bytes:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            length = os.fstat(file.fileno()).st_size  # read() makes room for all it is asked for
-            data = file.read(min(MAX_LENGTH, length) + 1)
+            length = os.fstat(file.fileno()).st_size
+            data = file.read() if length <= MAX_LENGTH else b""
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}), expected an image file") from error
-    if len(data) > MAX_LENGTH:
-        raise SourceError(f"{path}: more than {MAX_LENGTH:,} bytes, expected an image file; replace or remove it")
+    if length > MAX_LENGTH:
+        raise SourceError(
+            f"{path}: {length:,} bytes, expected an image file of {MAX_LENGTH:,} at most; replace or remove it"
+        )
     return data
 
 
 def decode_rgb(data: bytes | memoryview, name: str) -> Image:
     """Encoded image bytes as (height, width, 3) uint8 RGB.
 
-    Grey becomes three equal channels, transparency is dropped, 16 bits are scaled to 8, CMYK is converted, a
-    photo's EXIF orientation is applied, and of several frames or pages the first is taken. An image that claims
-    a side above MAX_SIDE is refused before it is decoded.
+    Grey becomes three equal channels, transparency is dropped (a TIFF's is blended with black), 16 bits are
+    scaled to 8, CMYK is converted, a photo's EXIF orientation is applied, and of several frames or pages the
+    first is taken. An image that claims a side above MAX_SIDE is refused before it is decoded.
 
     Args:
         data: JPEG, PNG, PNM, BMP, WebP or TIFF.
