@@ -40,11 +40,6 @@ class Photos:
     def __len__(self) -> int:
         return len(self.sources)
 
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.labels[-1]) + 1
-
     def path(self, place: int) -> Path:
         """Where the photo lies."""
         return self.root / self.sources[place]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +21,9 @@ from recordio_tools.images import decode_rgb, fit_square, read_rgb
 SQUARE = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
 
 
-def saved(format_: str, pixels: np.ndarray = SQUARE, **options: object) -> bytes:
+def saved(format_: str, pixels: np.ndarray = SQUARE, **options: Any) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format_, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(file, format_, **options)
     return file.getvalue()
 
 
@@ -71,7 +72,7 @@ def tiff_of(tags: dict[int, int], order: str = "<", big: bool = False) -> bytes:
         ("TIFF", {"compression": "tiff_lzw"}),
     ],
 )
-def test_sizes_are_those_that_pillow_wrote(format_: str, options: dict[str, object]) -> None:
+def test_sizes_are_those_that_pillow_wrote(format_: str, options: dict[str, Any]) -> None:
     assert read_header(saved(format_, **options)) == ImageHeader(format_, 53, 37)
 
 
@@ -116,12 +117,11 @@ def test_jpeg_markers_as_libjpeg_finds_them() -> None:
 
 
 def test_every_cut_of_every_format_is_a_header_or_none() -> None:
-    for format_ in ("JPEG", "PNG", "BMP", "WebP", "TIFF"):
-        for options in ({}, {"lossless": True}, {"icc_profile": b"x" * 128}) if format_ == "WebP" else ({},):
-            data = saved(format_, **options)
-            whole = read_header(data)
-            for end in range(min(len(data), 700)):
-                assert read_header(data[:end]) in (None, whole)
+    images = [saved(format_) for format_ in ("JPEG", "PNG", "BMP", "WebP", "TIFF")]
+    for data in (*images, saved("WebP", lossless=True), saved("WebP", icc_profile=b"x" * 128)):
+        whole = read_header(data)
+        for end in range(min(len(data), 700)):
+            assert read_header(data[:end]) in (None, whole)
     assert read_header(b"RIFF\0\0\0\0WEBPALPH" + bytes(40)) is None
     assert read_header(b"\x89PNG\r\n\x1a\n" + chunk(b"tEXt", bytes(20))) is None
 
@@ -250,7 +250,7 @@ def test_every_exif_orientation(tmp_path: Path, orientation: int) -> None:
 def test_of_several_frames_the_first_is_taken(tmp_path: Path, suffix: str) -> None:
     frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (10, 200, 90)]
     path = tmp_path / f"many.{suffix}"
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
     assert (read_rgb(path) == 10).all()
     assert fit_square(read_rgb(path), 4).shape == (4, 4, 3)
