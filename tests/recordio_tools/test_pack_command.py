@@ -49,7 +49,7 @@ def test_from_a_list_beside_its_photos_or_elsewhere(recordio: Callable[..., Any]
         (["{room}/photos/p1/1.png", "{room}/out"], "1.png: is a file"),
         (["{room}/photos", "{room}/out", "--workers", "0"], "0 workers"),
         (["{room}/photos", "{room}/out", "--as-is"], "1.png: a PNG of 20 × 24 pixels"),
-        (["{room}/photos", "{room}/file/out"], "Not a directory"),
+        (["{room}/photos", "{room}/file/out"], "File exists"),
         (["{room}/photos/faces.lst", "{room}/photos", "--force"], "which this tool did not write"),
     ],
 )
