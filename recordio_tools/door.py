@@ -54,15 +54,33 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress_bar(label: str, unit: Literal["things", "bytes"] = "things") -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where stderr is a terminal, fed with (done, in all); it vanishes when the work ends."""
+    """A bar on stderr, where stderr is a terminal, fed with (done, in all); it vanishes when the work ends.
+
+    It shows the rate of the last half minute and the time left.
+    """
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.text import Text
 
-    count = MofNCompleteColumn() if unit == "things" else DownloadColumn(binary_units=True)
-    columns = (TextColumn(label), BarColumn(), count, TimeRemainingColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+    counts = (MofNCompleteColumn(), Rate()) if unit == "things" else (DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn(label), BarColumn(), *counts, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

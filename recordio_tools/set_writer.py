@@ -34,12 +34,21 @@ class SetWriter:
         width: Of every image, for `property`.
         classes: Number of classes for `property`, where labels may leave some out; by default the labels follow
             one another and are all there are.
+        unfinished: As of Writer.
 
     Attributes:
         images: Number of images written so far.
     """
 
-    def __init__(self, folder: Path, height: int, width: int, classes: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        height: int,
+        width: int,
+        *,
+        classes: int | None = None,
+        unfinished: Path | None = None,
+    ) -> None:
         self._folder = folder
         self._classes = classes
         self._label = -1
@@ -48,7 +57,12 @@ class SetWriter:
         self.images = 0
         self._files = contextlib.ExitStack()
         self._listing = self._files.enter_context((folder / "train.lst").open("wb"))
-        self._writer = self._files.enter_context(Writer(folder / "train.rec"))
+        self._writer = self._files.enter_context(Writer(folder / "train.rec", unfinished=unfinished))
+
+    @property
+    def identities(self) -> int:
+        """Number of identities that have an image so far."""
+        return len(self._starts)
 
     def add(self, label: int, image: bytes | memoryview, source: str, more: Sequence[float] = (1.0,)) -> None:
         """Append an image.
@@ -76,13 +90,25 @@ class SetWriter:
         Raises:
             SourceError, LimitError: As `add`.
         """
+        self._writer.write_framed(self._list(labels, sources), data, offsets)
+
+    def take_over(self, labels: Sequence[int], sources: Sequence[str], offsets: Int64s, end: int) -> None:
+        """Begin with the images of an unfinished record file, as Writer's `take_over`."""
+        self._writer.take_over(self._list(labels, sources), offsets, end)
+
+    def flush(self) -> int:
+        """All images so far are on the disk when this returns; the number of bytes of their records."""
+        return self._writer.flush()
+
+    def _list(self, labels: Sequence[int], sources: Sequence[str]) -> range:
+        """Write the listing's lines of the next images, and return their keys."""
         lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
         for key, label in zip(keys, labels, strict=True):
             self._begin(label, key)
         self._listing.write(b"".join(lines))
-        self._writer.write_framed(keys, data, offsets)
         self.images += len(labels)
+        return keys
 
     def __enter__(self) -> Self:
         return self
@@ -113,9 +139,9 @@ class SetWriter:
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")
 
 
-def new_set(out: Path, *, force: bool) -> contextlib.AbstractContextManager[Path]:
+def new_set(out: Path, *, force: bool, keep_for: str = "") -> contextlib.AbstractContextManager[Path]:
     """A folder to write a set into; it becomes `out`, whole or not at all. See `whole_folder`."""
-    return whole_folder(out, SET_FILES, MANIFEST, force=force)
+    return whole_folder(out, SET_FILES, MANIFEST, force=force, keep_for=keep_for)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from recordio_tools import Header, Writer, cli, pack
 from recordio_tools.images import encode_rgb
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is no test's business
+settings.load_profile("untimed")
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 
