@@ -56,7 +56,7 @@ class FaceSet:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.reader = Reader(_record_file(self.path))
+        self.reader = Reader(record_file(self.path))
         self.property = read_property(self.reader.path.with_name("property"))
         self.ranges = read_ranges(self.reader)
         if self.ranges is None:
@@ -189,7 +189,12 @@ class FaceSet:
         return claimed.classes, (claimed.height, claimed.width)
 
 
-def _record_file(path: Path) -> Path:
+def record_file(path: Path) -> Path:
+    """The record file of a face set that is named by its folder or by that file.
+
+    Raises:
+        SourceError: It is not there.
+    """
     if path.is_dir():
         rec = path / "train.rec"
         if not rec.exists():
