@@ -44,7 +44,9 @@ def _names_of_ours(out: Path, force: bool) -> frozenset[str]:
         return frozenset({MANIFEST})  # not there, or nobody's that we know: `whole_folder` says what it finds
     if not isinstance(manifest, dict) or _NAMES not in manifest:
         return frozenset({MANIFEST})
-    if force and manifest[_NAMES] != _digest(out):
+    if not force:
+        raise SourceError(f"{out}: recordio wrote it already; replace it with --force, or give another folder")
+    if manifest[_NAMES] != _digest(out):
         raise SourceError(
             f"{out}: files were added, removed or renamed since recordio made it; give another folder, or remove it"
         )

@@ -12,6 +12,7 @@ from recordio_tools.faces import FaceSet, record_file
 from recordio_tools.header import unpack
 from recordio_tools.index import Int64s
 from recordio_tools.reader import Reader
+from recordio_tools.set_writer import SET_FILES
 from recordio_tools.whole import refuse_source, write_whole
 
 
@@ -89,8 +90,10 @@ class Selection:
             raise SourceError(f"{out}: {len(self):,} records do not fit into one file; give a folder")
         if out.is_dir() and not out.is_symlink():
             raise SourceError(f"{out}: is a folder, expected the name of a file")
-        if out.name in ("train.rec", "train.idx") or out.resolve() == self.reader.path.resolve():
-            raise SourceError(f"{out}: is the name of a face set's own file; give another")
+        if self._given.is_dir() and out.resolve().is_relative_to(self._given.resolve()):
+            raise SourceError(f"{out}: lies in the source itself ({self._given}); give another place")
+        if out.name in SET_FILES or out.suffix in (".rec", ".idx"):
+            raise SourceError(f"{out}: is the name of a record file or of a face set's own file; give another")
         if (out.exists() or out.is_symlink()) and not force:
             raise SourceError(f"{out}: already there; replace it with --force, or give another name")
         write_whole(out, bytes(self.content(0)))

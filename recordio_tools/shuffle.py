@@ -21,7 +21,7 @@ from recordio_tools import framing
 from recordio_tools.build import size_of, source_of
 from recordio_tools.errors import LimitError, PlanError, SourceError
 from recordio_tools.faces import FaceSet
-from recordio_tools.header import Header, pack
+from recordio_tools.header import HEADER
 from recordio_tools.index import Int64s
 from recordio_tools.listing import Listed, format_line
 from recordio_tools.set_writer import new_set, write_manifest
@@ -111,15 +111,16 @@ class _Buckets:
         keys = np.empty(len(self._order), np.int64)
         keys[self._order] = np.arange(len(self._order))
         buckets = np.searchsorted(np.array(self._ends), keys, "right")
+        key_of, bucket_of, starts, lengths = keys.data, buckets.data, self._starts.data, self._lengths.data
         files: list[BinaryIO] = []
         try:
             files.extend(path.open("xb", buffering=_WRITTEN_AT_ONCE) for path in self._paths)
             filled = [0] * len(files)
             for done, position in enumerate(np.argsort(self._faces.offsets(), kind="stable").tolist(), 1):
-                chunks = framing.encode(_record(self._faces, position, int(keys[position]), drop_labels))
-                bucket, length = int(buckets[position]), sum(map(len, chunks))
+                chunks = framing.encode(_record(self._faces, position, key_of[position], drop_labels))
+                bucket, length = bucket_of[position], sum(map(len, chunks))
                 files[bucket].writelines(chunks)
-                self._starts[position], self._lengths[position] = filled[bucket], length
+                starts[position], lengths[position] = filled[bucket], length
                 filled[bucket] += length
                 progress(done, 2 * len(keys))
         finally:
@@ -145,13 +146,13 @@ class _Buckets:
 def _record(faces: FaceSet, position: int, key: int, drop_labels: bool) -> bytes:
     header, image = faces.record(position)
     if header.flag > 1 and not drop_labels:
-        further = np.ravel(header.label)[1:]
+        further = np.ravel(header.label)[1:].tolist()
         if len(further) > 1 or further[0] not in (0, 1):
             raise LimitError(
                 f"{faces.reader.path}: key {faces.keys[position]}: found {header.flag:,} labels, but a shuffled set "
                 "holds the class alone; leave the others out with --drop-labels"
             )
-    return pack(Header(0, float(faces.labels[position]), key), bytes(image))
+    return HEADER.pack(0, float(faces.labels[position]), key, 0) + image
 
 
 def _manifest(faces: FaceSet, given: str, seed: int, made: FaceSet) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def extract(
     else:
         with progress_bar("extracting") as progress:
             files = [str(out / name) for name in chosen.write(out, force=force, progress=progress)]
-        say(f"{out}: {len(files):,} records")
+        say(f"{out}: {len(files):,} record{'s' * (len(files) != 1)}")
     if as_json:
         data([{"file": file, **entry.facts()} for file, entry in zip(files, chosen.entries(), strict=True)])
 
@@ -64,7 +64,7 @@ def extract(
 def cat(
     source: _RecordFile,
     keys: Annotated[list[str] | None, typer.Option(help="Only this key, or range as 100-110; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many records.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after so many records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each record.")] = False,
 ) -> None:
     """List the records of any record file in file order, a line each.
@@ -76,6 +76,8 @@ def cat(
     from recordio_tools.faces import record_file
     from recordio_tools.reader import Reader
 
+    if limit is not None and limit < 0:
+        raise SourceError(f"--limit {limit} was given, expected 0 or more")
     reader = Reader(record_file(source))
     entries = describe(reader, select(reader, keys) if keys else in_file_order(reader))
     lines = (json.dumps(entry.facts()) if as_json else entry.line() for entry in islice(entries, limit))
@@ -160,7 +162,7 @@ def to_webdataset(
     source: FaceSetPath,
     pattern: Annotated[Path, typer.Argument(metavar="FOLDER/NAME-%06d.tar", help="The shards; their folder is made.")],
     shard_size: Annotated[str, typer.Option(help="Most bytes of a shard, as 1GB or 500MB.")] = "1GB",
-    shard_images: Annotated[int | None, typer.Option(min=1, help="Most images of a shard.")] = None,
+    shard_images: Annotated[int | None, typer.Option(help="Most images of a shard.")] = None,
     details: Annotated[bool, typer.Option("--details", help="Add KEY.json: name, path, label, key, id.")] = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -184,6 +186,6 @@ def to_webdataset(
         )
     folder, _ = split_pattern(pattern)
     shards = manifest["shardlist"]
-    say(f"{folder}: {manifest['images']:,} images in {len(shards):,} shards, {printable(shards[0]['url'])} on")
+    say(f"{folder}: {manifest['images']:,} images; {len(shards):,} shards from {printable(shards[0]['url'])} on")
     if as_json:
         data(manifest)
