@@ -41,8 +41,12 @@ def read_property(path: Path) -> Property | None:
 
 def read_ranges(reader: Reader) -> Int64s | None:
     """The identity ranges, (K, 2); None where the set has no header record."""
-    bounds = header_bounds(reader)
-    if bounds is None:
+    if 0 not in reader:
+        return None
+    bounds = _range_at(reader, 0)
+    if bounds is None or not 2 <= bounds[0] < bounds[1] or bounds[0] not in reader:
+        return None
+    if _range_at(reader, bounds[0]) is None:
         return None
     first, end = bounds
     if end > FLOAT32_EXACT:
@@ -66,16 +70,6 @@ def read_ranges(reader: Reader) -> Int64s | None:
             f"expected ranges that follow one another from 1 to {first}"
         )
     return np.stack([starts, ends], axis=1).astype(np.int64)
-
-
-def header_bounds(reader: Reader) -> tuple[int, int] | None:
-    """The keys of the identity records, [first, end), as the header record has them; None where key 0 is not one."""
-    if 0 not in reader:
-        return None
-    bounds = _range_at(reader, 0)
-    if bounds is None or not 2 <= bounds[0] < bounds[1] or bounds[0] not in reader:
-        return None
-    return None if _range_at(reader, bounds[0]) is None else bounds
 
 
 def _range_at(reader: Reader, key: int) -> tuple[int, int] | None:

@@ -98,7 +98,6 @@ def copy_records(
     labels: Int64s,
     positions: Int64s,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    line: Callable[[FaceSet, int, int], str] = lambda faces, position, label: source_of(faces, position),
 ) -> None:
     """Append the records at `positions` of the copier's set, many at once where their layout allows it.
 
@@ -108,29 +107,25 @@ def copy_records(
         labels: The new class of each image.
         positions: Which images.
         progress: Called with (images in `copy`, images in it at the end of this call).
-        line: (source, position, new label) → what to list; by default the source's own line.
     """
     faces, total = copier.faces, copy.images + len(positions)
     for start, end in copier.blocks(positions):
         fits = total < FLOAT32_EXACT  # beyond, `add` says what is wrong
         block = copier.copy(positions[start:end], labels[start:end], copy.images + 1) if fits else None
         if block is None:
-            copy_slowly(faces, copy, labels[start:end], positions[start:end], line)
+            copy_slowly(faces, copy, labels[start:end], positions[start:end])
         else:
-            pairs = zip(positions[start:end].tolist(), labels[start:end].tolist(), strict=True)
-            sources = [line(faces, position, label) for position, label in pairs]
+            sources = [source_of(faces, position) for position in positions[start:end].tolist()]
             copy.add_framed(labels[start:end].tolist(), block.data, block.offsets, sources)
         progress(copy.images, total)
 
 
-def copy_slowly(
-    faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s, line: Callable[[FaceSet, int, int], str]
-) -> None:
+def copy_slowly(faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s) -> None:
     """Take each record apart and put it together again: for every layout, and with every check."""
     for label, position in zip(labels.tolist(), positions.tolist(), strict=True):
         header, image = faces.record(position)
         more = tuple(np.ravel(header.label)[1:].tolist()) if header.flag > 1 else (1.0,)
-        copy.add(label, image, line(faces, position, label), more)
+        copy.add(label, image, source_of(faces, position), more)
 
 
 def _kept_positions(faces: FaceSet, present: Int64s, plan: Plan) -> tuple[Int64s, Int64s]:

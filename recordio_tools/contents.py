@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from recordio_tools._tables import header_bounds
 from recordio_tools.errors import DamageError, MissingKeyError, SourceError
-from recordio_tools.header import HEADER, Header, unpack
+from recordio_tools.header import FLOAT32_EXACT, HEADER, Header, unpack
 from recordio_tools.index import Int64s
 from recordio_tools.reader import Reader
 
 _MOST_LABELS_SHOWN = 8
+_MOST_KEYS = 1 << 32  # of a set; the largest that is known has 45 million
 _KEYS = re.compile("([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _KINDS = {".jpg": "JPEG", ".png": "PNG", ".bin": "other content"}
 
@@ -71,11 +71,9 @@ def describe(reader: Reader, places: Int64s) -> Iterator[Entry]:
     Raises:
         DamageError: A record breaks the format; the ones before it have been told.
     """
-    # a file whose record 0 is of another length is no face set with a header record, and may hold anything
-    has_header = 0 in reader and len(reader.view(0)) == HEADER.size + 8
-    bounds = header_bounds(reader) if has_header else None
+    identities = _identity_keys(reader)
     for place in places.tolist():
-        yield _entry(reader, place, bounds)
+        yield _entry(reader, place, identities)
 
 
 def in_file_order(reader: Reader) -> Int64s:
@@ -124,16 +122,40 @@ def suffix_of(content: bytes | memoryview) -> str:
     return ".png" if start == b"\x89PNG\r\n\x1a\n" else ".bin"
 
 
-def _entry(reader: Reader, place: int, bounds: tuple[int, int] | None) -> Entry:
+def _identity_keys(reader: Reader) -> range:
+    """The keys among which identity records lie; none where record 0 is no face set's header record.
+
+    The rule is that of `faces`, for any file and without a complaint. Above 2^24 the header's numbers are
+    rounded, so the first identity is looked for around the number that stands there.
+    """
+    if not _is_range(reader, 0):
+        return range(0)
+    start, end = np.ravel(unpack(reader.view(0))[0].label).tolist()
+    if not 2 <= start < end <= _MOST_KEYS:
+        return range(0)
+    step = int(np.spacing(np.float32(end))) if end > FLOAT32_EXACT else 0
+    around = range(int(start) - step, int(start) + step + 1)
+    first = next((key for key in around if key > 0 and _is_range(reader, key)), None)
+    return range(0) if first is None else range(first, int(end) + step)
+
+
+def _is_range(reader: Reader, key: int) -> bool:
+    if key not in reader:
+        return False
+    payload = reader.view(key)
+    return len(payload) == HEADER.size + 8 and HEADER.unpack_from(payload)[0] == 2
+
+
+def _entry(reader: Reader, place: int, identities: range) -> Entry:
     key, offset = int(reader.keys[place]), int(reader.index.offsets[place])
     payload = reader.view_at(place)
     try:
         header, content = unpack(payload)
     except DamageError:  # sound as a record, but not one of an image: that is what we are asked
         return Entry(key, offset, len(payload), None, len(payload), "raw record")
-    if bounds and key == 0:
+    if identities and key == 0:
         kind = "header record"
-    elif bounds and bounds[0] <= key < bounds[1] and header.flag == 2 and not len(content):
+    elif key in identities and header.flag == 2 and not len(content):
         kind = "identity record"
     else:
         kind = _KINDS[suffix_of(content)] if len(content) else "empty"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recordio_tools._copying import RecordCopier
-from recordio_tools.build import copy_records, size_of, source_of
+from recordio_tools.build import copy_records, size_of
 from recordio_tools.errors import LimitError, SourceError
 from recordio_tools.faces import FaceSet
 from recordio_tools.header import FLOAT32_EXACT
@@ -42,7 +42,7 @@ def merge_sets(
     identities of the same name in `train.lst` are one person, numbered in the order of first appearance. The same
     sources give the same bytes.
 
-    Where a source has no `train.lst`, an image's line is `merged label/source key`.
+    Where a source has no `train.lst`, an image's line is `source label/source key`.
 
     Args:
         sources: Two or more sets' folders or record files; their paths go into the manifest as they were given.
@@ -62,9 +62,9 @@ def merge_sets(
     if len(sources) < 2:
         raise SourceError(f"{len(sources)} set was given, expected two or more to merge")
     sets = [FaceSet(source) for source in sources]
-    size = _common_size(sets)
     for faces in sets:
         refuse_source(out, faces.reader.path, faces.path)
+    size = _common_size(sets)
     labels = _by_name(sets) if by_name else _one_after_another(sets)
     people = 1 + max(int(new.max()) for new in labels)
     images = sum(map(len, sets))
@@ -78,12 +78,7 @@ def merge_sets(
             copiers = [RecordCopier(faces) for faces in sets]
             for run in _runs(sets, labels):
                 copy_records(
-                    copiers[run.source],
-                    copy,
-                    run.labels,
-                    run.positions,
-                    lambda done, _: progress(done, images),
-                    _line,
+                    copiers[run.source], copy, run.labels, run.positions, lambda done, _: progress(done, images)
                 )
         manifest = _manifest(sets, sources, labels, by_name, FaceSet(folder))
         write_manifest(folder, manifest)
@@ -92,21 +87,22 @@ def merge_sets(
 
 def _common_size(sets: list[FaceSet]) -> tuple[int, int]:
     """(height, width) of all sets; each set is looked at once and none twice."""
-    first = size_of(sets[0])
-    seen: dict[Path, FaceSet] = {}
+    seen: set[Path] = set()
+    sizes: list[tuple[int, int]] = []
     for faces in sets:
         place = faces.reader.path.resolve()
         if place in seen:
             raise SourceError(f"{faces.path}: is given twice, expected different sets")
-        seen[place] = faces
+        seen.add(place)
         if not len(faces):
             raise SourceError(f"{faces.path}: no image in it, expected some to merge")
-        if size_of(faces) != first:
+        sizes.append(size_of(faces))
+        if sizes[-1] != sizes[0]:
             raise SourceError(
-                f"{faces.path}: its images are {_shown(size_of(faces))} (height x width) but those of {sets[0].path} "
-                f"are {_shown(first)}; sets of one size can be merged"
+                f"{faces.path}: its images are {_shown(sizes[-1])} (height x width) but those of {sets[0].path} "
+                f"are {_shown(sizes[0])}; sets of one size can be merged"
             )
-    return first
+    return sizes[0]
 
 
 def _shown(size: tuple[int, int]) -> str:
@@ -155,11 +151,6 @@ def _runs(sets: list[FaceSet], labels: list[Int64s]) -> list[_Run]:
     order = np.argsort(new, kind="stable")  # stable: the sets stand one after another
     borders = np.flatnonzero(np.diff(source[order])) + 1
     return [_Run(int(source[part[0]]), new[part], position[part]) for part in np.split(order, borders)]
-
-
-def _line(faces: FaceSet, position: int, label: int) -> str:
-    """An unnamed person is listed under the merged label: two sets' people 0 are two people."""
-    return source_of(faces, position) if faces.paths is not None else f"{label}/{faces.keys[position]}"
 
 
 def _manifest(

@@ -15,7 +15,6 @@ from recordio_tools.errors import SourceError
 app = commands()
 
 _RecordFile = Annotated[Path, typer.Argument(metavar="SET", help="A face set's folder, or any .rec file.")]
-_LINES_AT_ONCE = 500
 
 
 @app.command(epilog="Example: recordio extract faces/ 17 100-110 --out photos/")
@@ -186,6 +185,6 @@ def to_webdataset(
         )
     folder, _ = split_pattern(pattern)
     shards = manifest["shardlist"]
-    say(f"{folder}: {manifest['images']:,} images; {len(shards):,} shards from {printable(shards[0]['url'])} on")
+    say(f"{folder}: {manifest['images']:,} images; {len(shards):,} shards from {printable(shards[0]['url'])}")
     if as_json:
         data(manifest)
