@@ -1,5 +1,6 @@
 """A file or a folder appears whole or not at all: written beside, flushed to disk, renamed."""
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -82,10 +83,7 @@ def whole_folder(
         if not (keep_for and (building / keep_for).exists()):
             clear(building)
         yield building
-        for path in building.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        flush_folder(building)
+        _flush_contents(building)
         _check_replaceable(out, made_by_us, marker, force)  # again: the work took its time
         _put_in_place(building, out)
     except BaseException:
@@ -104,6 +102,44 @@ def clear(folder: Path, keep: frozenset[str] = frozenset()) -> None:
     for path in folder.iterdir():
         if path.name not in keep:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def refuse_source(out: Path, record_file: Path, given: Path) -> None:
+    """Raise where `out` is the folder of `record_file`, or lies in the folder that was `given` as the source.
+
+    Raises:
+        SourceError: It is so.
+    """
+    place = out.resolve()
+    if place == record_file.resolve().parent or (given.is_dir() and place.is_relative_to(given.resolve())):
+        raise SourceError(f"{out}: is the source itself or lies in it ({given}); give another place")
+
+
+def _flush_contents(folder: Path) -> None:
+    """A flat folder is flushed file by file; where there are folders in it, files may be millions: all at once."""
+    paths = list(folder.iterdir())
+    if any(path.is_dir() for path in paths):
+        _flush_file_system(folder)
+        return
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    flush_folder(folder)
+
+
+def _flush_file_system(folder: Path) -> None:
+    """Everything written to the file system of `folder` is on the disk when this returns."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # not Linux
+        os.sync()
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(handle):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(handle)
 
 
 def _check_replaceable(out: Path, made_by_us: frozenset[str], marker: str, force: bool) -> None:

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from recordio_tools import Header, Writer, cli, pack
 from recordio_tools.images import encode_rgb
+from recordio_tools.packing import pack_folder
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is no test's business
 settings.load_profile("untimed")
@@ -149,3 +150,39 @@ def recordio(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         return Result(left.value.code, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def png_set(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos as a set of 24 × 24 pixels, their image bytes PNG."""
+    out = tmp_path_factory.mktemp("png_set") / "set"
+    pack_folder(photos, out, size=24, image_format="png")
+    return out
+
+
+def write_listed_set(folder: Path, paths: list[str], labels: list[int]) -> Path:
+    """A set without header record, one image a path of its `train.lst`: JPEG, PNG, something else, JPEG …"""
+    folder.mkdir()
+    with Writer(folder / "train.rec") as writer:
+        for key, label in enumerate(labels):
+            start = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"?")[key % 3]
+            writer.write(key, pack(Header(0, float(label), key), start + b"%d" % key))
+    (folder / "property").write_text(f"{max(labels) + 1},24,24\n")
+    lines = "".join(f"1\t{path}\t{label}\n" for path, label in zip(paths, labels, strict=True))
+    (folder / "train.lst").write_bytes(lines.encode(errors="surrogateescape"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_listed_set() -> object:
+    return write_listed_set
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def contents() -> object:
+    """All files below a folder, by their path in it."""
+    return _contents

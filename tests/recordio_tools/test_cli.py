@@ -177,7 +177,13 @@ def test_names_that_are_not_utf_8_can_be_said(photos: Path, tmp_path: Path) -> N
     assert r"set\udcff" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["pack", "build-lt", "info", "index", "pairs info", "pairs convert", "pairs make"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("pack", "build-lt", "info", "index", "verify", "repair", "pairs info", "pairs convert", "pairs make"),
+        *("extract", "cat", "shuffle", "merge", "to-folder", "to-webdataset"),
+    ],
+)
 def test_help_shows_an_example(recordio: Run, command: str) -> None:
     done = recordio(*command.split(), "--help")
     assert done.code == 0
