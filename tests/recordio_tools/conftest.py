@@ -1,14 +1,16 @@
 """A slow RecordIO writer and reader, and small face sets, for the tests of recordio_tools."""
 
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from recordio_tools import Header, Writer, pack
+from recordio_tools import Header, Writer, cli, pack
 from recordio_tools.images import encode_rgb
 
 MAGIC = struct.pack("<I", 0xCED7230A)
@@ -104,3 +106,24 @@ def write_set(
 @pytest.fixture(scope="session")
 def make_set() -> object:
     return write_set
+
+
+class Result(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def recordio(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line in this process, output of C libraries included."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["recordio", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Result(left.value.code, out, err)
+
+    return run

@@ -252,6 +252,18 @@ def test_without_an_index_image_records_keep_their_ids(tmp_path: Path) -> None:
     assert [payload[24:] for _, payload in Reader(tmp_path / "out.rec")] == [picture(key) for key in (7, 5, 9)]
 
 
+def test_a_record_file_that_is_no_face_set_may_have_any_labels(tmp_path: Path) -> None:
+    """As im2rec makes them for regression; no property, no identity records."""
+    with Writer(tmp_path / "x.rec") as writer:
+        for key in range(3):
+            writer.write(key, pack(Header(0, key - 0.5, key), picture(key)))
+    assert verify(tmp_path / "x.rec").counts == {}
+    repair(tmp_path / "x.rec", tmp_path / "out.rec")
+    assert (tmp_path / "out.rec").read_bytes() == (tmp_path / "x.rec").read_bytes()
+    (tmp_path / "property").write_text("3,5,4\n")
+    assert verify(tmp_path / "x.rec").counts["labels.not-whole"] == 3
+
+
 def test_an_index_of_another_file_is_not_believed(tmp_path: Path, make_set: Callable[..., Path]) -> None:
     source = make(make_set, tmp_path / "source", "face2rec2")
     (source / "train.idx").write_text("".join(f"{key}\t{4 * key + 4}\n" for key in range(10)))
