@@ -96,6 +96,22 @@ def test_repeats_can_be_left_alone(recordio: Run, photos: Path, tmp_path: Path) 
     assert "duplicates" not in recordio("verify", tmp_path / "set", "--no-duplicates").out
 
 
+def test_labels_that_were_set_right_or_left_in_doubt_are_told(recordio: Run, packed: Path, tmp_path: Path) -> None:
+    """The first identity has six images; its range outvotes one label, until the range itself is wrong."""
+    raw = bytearray((packed / "train.rec").read_bytes())
+    offsets = dict(line.split("\t") for line in (packed / "train.idx").read_text().splitlines())
+    label = int(offsets["2"]) + 8 + 24
+    raw[label : label + 4] = b"\0\0\x80\x40"  # 4.0
+    (packed / "train.rec").write_bytes(raw)
+    said = recordio("repair", packed, tmp_path / "right").err
+    assert "\n1 image(s) got the label of their identity's others\n" in said
+    end = int(offsets["21"]) + 8 + 28
+    raw[end : end + 4] = b"\0\0\xc0\x40"  # 6.0, where 7.0 is right
+    (packed / "train.rec").write_bytes(raw)
+    said = recordio("repair", packed, tmp_path / "doubt").err
+    assert f"\n1 image(s) keep a label that their identity contradicts; see: recordio verify {packed}\n" in said
+
+
 def test_a_long_list_of_losses_is_cut(recordio: Run, tmp_path: Path) -> None:
     with Writer(tmp_path / "x.rec") as writer:
         for key in range(60):
