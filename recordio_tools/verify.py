@@ -1,7 +1,8 @@
 """What is wrong with a record file or a face set, as a list of findings; nothing stops at the first.
 
 The file is read once, from its first byte to its last; after that its first words are touched only where a
-finding quotes them. Kept are 40 bytes a record, 56 with duplicates, and 24 for its line in the index. The
+finding quotes them. Memory grows with the number of records, not with their bytes: some 170 bytes a record at
+the peak, index and digests included, beside pages of the file that the system can take back at any time. The
 findings are as many as `limit` allows of each code, and a number.
 """
 
@@ -63,7 +64,8 @@ def verify(
     """Look for all that can be wrong with a record file, its index and, in a face set, its tables and images.
 
     Damage is what loses bytes or what this package would refuse to read. `checks.findings.CODES` lists every
-    code. In a file of anything but image records framing and index are checked, which a note says.
+    code. Labels, ranges and tables are a face set's: a folder, or a record file beside a `property` or with
+    identity records. In a file of anything but image records framing and index are checked, which a note says.
 
     Args:
         path: A set's folder, or a record file; `property` and a listing beside it are looked at too.
@@ -103,12 +105,13 @@ def _check_contents(
     roles = assign_roles(found)
     tell = Teller(found, out)
     check_images(tell, roles, None if said is None else (said.height, said.width))
-    check_ranges(tell, roles)
     check_ids(tell, roles)
-    most = check_labels(tell, roles, None if said is None else said.classes)
+    if is_set or roles.ranges.any():
+        check_ranges(tell, roles)
+        most = check_labels(tell, roles, None if said is None else said.classes)
+        check_listing(tell, roles, most.expected >= 0)
     if said is not None:
         check_property(tell, roles, said)
-    check_listing(tell, roles, most.expected >= 0)
     if duplicates:
         check_repeats(tell, roles)
     labels = found.table.labels[roles.images & found.table.whole_labels(), 0]

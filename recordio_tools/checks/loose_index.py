@@ -1,7 +1,9 @@
 """The `.idx` text → its good lines, past every bad one; what `index` refuses as a whole is read line by line."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +32,15 @@ class LooseIndex:
     offsets: Int64s
     order: Int64s
 
-    def entries_at(self, offset: int) -> Int64s:
+    @cached_property
+    def _ascending(self) -> memoryview:
+        return self.offsets[self.order].data
+
+    def entries_at(self, offset: int) -> list[int]:
         """The entries that point to `offset`, in the order of the file."""
-        first, last = (
-            int(np.searchsorted(self.offsets, offset, side, sorter=self.order)) for side in ("left", "right")
-        )
-        return np.sort(self.order[first:last])
+        first = bisect_left(self._ascending, offset)
+        last = bisect_right(self._ascending, offset, first)
+        return sorted(self.order[first:last].tolist()) if last > first else []
 
 
 def read_loosely(path: Path, rec: Path, findings: Findings, *, needed: bool) -> LooseIndex:

@@ -209,6 +209,34 @@ def test_property_that_claims_too_few_classes_is_mended(tmp_path: Path, make_set
     assert (tmp_path / "again" / "property").read_text() == "3,5,4\n"  # the size of most images
 
 
+def test_a_size_that_only_decoding_tells(tmp_path: Path, make_set: Callable[..., Path]) -> None:
+    """PPM tells its size to OpenCV alone; text to nobody."""
+    ppm = b"P6 4 5 255\n" + bytes(range(60))
+    source = make_set(tmp_path / "source", [1], "RecBuilder", image=lambda key: ppm)
+    (source / "property").unlink()
+    repair(source, tmp_path / "out")
+    assert (tmp_path / "out" / "property").read_text() == "1,5,4\n"
+    source = make_set(tmp_path / "text", [1], "RecBuilder")
+    (source / "property").unlink()
+    with pytest.raises(SourceError, match="the first image, which is to tell the size"):
+        repair(source, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_names_come_from_the_lines_that_fit(tmp_path: Path, make_set: Callable[..., Path]) -> None:
+    """Line 2 is nonsense, line 5 has another label, and line 6 a carriage return, which no listing can hold."""
+    source = make(make_set, tmp_path / "source", "face2rec2")
+    lines = [f"1\tp{label}/{key}.png\t{label}" for key, label in enumerate(LABELS, 1)]
+    lines[1], lines[4], lines[5] = "??", "1\tp2/5.png\t0", "1\tp2/\r.png\t2"
+    (source / "train.lst").write_bytes("\n".join(lines).encode())
+    repair(source, tmp_path / "out")
+    faces = FaceSet(tmp_path / "out")
+    assert faces.paths == ["p0/1.png", "p0/2", "p0/3.png", "p1/4.png", "2/5", "2/6"]
+    (source / "train.lst").write_bytes("\n".join(lines[:5]).encode())  # another set's: no line is believed
+    repair(source, tmp_path / "again")
+    assert FaceSet(tmp_path / "again").paths == ["0/1", "0/2", "0/3", "1/4", "2/5", "2/6"]
+
+
 def test_images_that_cannot_be_decoded_are_left_out_on_demand(tmp_path: Path, make_set: Callable[..., Path]) -> None:
     broken = picture(3)[:33] + bytes(len(picture(3)) - 45) + picture(3)[-12:]
     source = make_set(tmp_path / "source", [3, 1, 2], "face2rec2", image=lambda k: broken if k == 3 else picture(k))
@@ -250,6 +278,18 @@ def test_without_an_index_image_records_keep_their_ids(tmp_path: Path) -> None:
     repair(tmp_path / "x.rec", tmp_path / "out.rec")
     assert Reader(tmp_path / "out.rec").keys.tolist() == [7, 5, 9]
     assert [payload[24:] for _, payload in Reader(tmp_path / "out.rec")] == [picture(key) for key in (7, 5, 9)]
+
+
+def test_a_record_file_that_is_no_face_set_may_have_any_labels(tmp_path: Path) -> None:
+    """As im2rec makes them for regression; no property, no identity records."""
+    with Writer(tmp_path / "x.rec") as writer:
+        for key in range(3):
+            writer.write(key, pack(Header(0, key - 0.5, key), picture(key)))
+    assert verify(tmp_path / "x.rec").counts == {}
+    repair(tmp_path / "x.rec", tmp_path / "out.rec")
+    assert (tmp_path / "out.rec").read_bytes() == (tmp_path / "x.rec").read_bytes()
+    (tmp_path / "property").write_text("3,5,4\n")
+    assert verify(tmp_path / "x.rec").counts["labels.not-whole"] == 3
 
 
 def test_an_index_of_another_file_is_not_believed(tmp_path: Path, make_set: Callable[..., Path]) -> None:
@@ -304,3 +344,19 @@ def test_the_list_of_losses_is_bounded(tmp_path: Path) -> None:
     assert (done.records, done.lost_total, len(done.lost)) == (50, 50, 7)
     assert [one.key for one in done.lost] == list(range(0, 14, 2))
     assert {one.code for one in done.lost} == {"image.empty"}
+
+
+def test_a_loss_of_which_nothing_is_known_is_listed(tmp_path: Path, make_set: Callable[..., Path]) -> None:
+    """The header record says that there is an image 2, but neither record file nor index has one."""
+    source = make(make_set, tmp_path / "source", "face2rec2")
+    with Reader(source / "train.rec") as reader, Writer(source / "train.rec") as writer:
+        for key, payload in reader:
+            if key != 2:
+                writer.write(key, payload)
+    (source / "property").write_text("3,5,4\n")
+    done = repair(source, tmp_path / "out")
+    assert [(one.key, one.offset, one.code) for one in done.lost] == [(2, None, "images.missing")]
+    (source / "train.idx").write_text((source / "train.idx").read_text() + "77\t4\n")
+    again = repair(source, tmp_path / "again")
+    assert [(one.key, one.code) for one in again.lost] == [(2, "images.missing"), (77, "index.no-record")]
+    assert [one.key for one in repair(source, tmp_path / "few", limit=0).lost] == []

@@ -438,8 +438,10 @@ def _(home: Home) -> Expected:
 
 @case("image.header")
 def _(home: Home) -> Expected:
-    _with_image(home, b"\xff\xd8\xff\xe0\0\x04ab\xff\xd9")
-    return [("image.header", 5, home.offsets[5])]
+    _with_image(home, b"\xff\xd8\xff\xe0\0\x04ab\xff\xda\0\x04abcdefgh\xff\xd9")
+    home.put(6, pack(Header(2, [2, 1.0], 6), b"\xff\xd8\xff" * 4 + b"\xff\xd9"))
+    home.put(4, pack(Header(2, [1, 1.0], 4), b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND" + bytes(4)))
+    return [("image.header", key, home.offsets[key]) for key in (4, 5, 6)]
 
 
 @case("image.unknown")
@@ -570,6 +572,8 @@ def test_hostile_and_missing_input(tmp_path: Path) -> None:
     home.idx.rmdir()
     home.idx.write_bytes(b"9" * 3_000_000)
     assert verify(home.folder).counts == {"index.bad-line": 1, "index.unindexed": 10}
+    home.property.write_bytes(b"3,8,6\n" * 20_000)
+    assert verify(home.folder).counts["property.unreadable"] == 1
     home.rec.write_bytes(MAGIC * 5000)
     assert verify(home.rec).counts["framing.bad-flag"] == 4999
     nested = b"".join(MAGIC + struct.pack("<I", 1 << 29 | 8 * (20_000 - i)) for i in range(20_000))
