@@ -30,7 +30,7 @@ format: .venv/check.stamp
 oracle: .oracle/oracle.stamp
 	.oracle/bin/python -m pytest tests/oracle
 
-bench: .venv/test.stamp
+bench: .venv/test.stamp bench-recordio
 	$(BIN)/python benchmarks/meta_embedding.py
 
 bench-recordio: .oracle/bench.stamp
