@@ -6,11 +6,15 @@
 The second column tells them apart: a path does not parse as a number.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from recordio_tools.errors import FaceSetError, SourceError
 from recordio_tools.header import FLOAT32_EXACT
+
+_BREAK = re.compile("[\t\n\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ def format_line(line: Listed) -> bytes:
     Raises:
         SourceError: The path holds a tab or a line break, which the format cannot carry.
     """
-    if any(mark in line.path for mark in "\t\n\r"):
+    if _BREAK.search(line.path):
         raise SourceError(f"{line.path!r}: a tab or line break in a name cannot be listed; rename it")
     return f"1\t{line.path}\t{line.label}\n".encode(errors="surrogateescape")
 
@@ -47,24 +51,30 @@ def read_listing(path: Path) -> list[Listed]:
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, 1):
             fields = line.rstrip("\r\n").split("\t")
-            try:
-                lines.append(_parse(fields))
-            except (ValueError, IndexError):
-                raise FaceSetError(
-                    f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or "
-                    "index TAB label TAB path"
-                ) from None
+            place, label = read_fields(fields, path, number)
+            lines.append(Listed(fields[place], label))
     return lines
 
 
-def _parse(fields: list[str]) -> Listed:
+def read_fields(fields: Sequence[str], path: Path, number: int) -> tuple[int, int]:
+    """(which column holds the path, label) of line `number` of `path`.
+
+    Raises:
+        FaceSetError: The line fits neither dialect.
+    """
     try:
-        label = float(fields[1])
-    except ValueError:
-        return Listed(fields[1], _whole(float(fields[2])))
-    if len(fields) < 3:
-        raise ValueError
-    return Listed(fields[-1], _whole(label))
+        try:
+            label = float(fields[1])
+        except ValueError:
+            return 1, _whole(float(fields[2]))
+        if len(fields) < 3:
+            raise ValueError
+        return len(fields) - 1, _whole(label)
+    except (ValueError, IndexError):
+        line = "\t".join(fields)
+        raise FaceSetError(
+            f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or index TAB label TAB path"
+        ) from None
 
 
 def _whole(label: float) -> int:

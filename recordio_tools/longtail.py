@@ -52,6 +52,10 @@ class Rule:
     maximum: int | None = None
 
 
+PRESETS = {"ms1m_lt": Rule("uniform_images", images=887_500, identities=74_500)}
+"""Rules with a name: the size of the paper's MS1M-LT, out of the 5,822,653 images and 85,742 identities of MS1MV2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to keep.

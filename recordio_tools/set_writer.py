@@ -18,7 +18,11 @@ from recordio_tools.whole import whole_folder
 from recordio_tools.writer import Writer
 
 MANIFEST = "manifest.json"
-SET_FILES = frozenset({"train.rec", "train.idx", "property", "train.lst", MANIFEST, "images_per_identity.png"})
+VIEW = "view.npz"
+OPEN_LISTS = {role: f"open_{role}.lst" for role in ("gallery", "probe", "stranger", "calibration")}
+SET_FILES = frozenset(
+    {"train.rec", "train.idx", "property", "train.lst", MANIFEST, "images_per_identity.png", VIEW, *OPEN_LISTS.values()}
+)
 """All that a folder written by this package holds; the manifest is the mark by which it is known."""
 
 
@@ -67,19 +71,24 @@ class SetWriter:
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
 
-    def add_framed(self, labels: Sequence[int], data: memoryview, offsets: Int64s, sources: Sequence[str]) -> None:
+    def add_framed(self, labels: Sequence[int], data: memoryview, offsets: Int64s, lines: bytes) -> None:
         """As `add`, for whole records that already hold their class and key: those from `images` + 1 on.
 
+        Args:
+            labels: The class of each.
+            data: The records.
+            offsets: Where in `data` each of them starts.
+            lines: What the listing says of them, as `format_line` writes it.
+
         Raises:
-            SourceError, LimitError: As `add`.
+            LimitError: As `add`.
         """
-        lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
         for key, label in zip(keys, labels, strict=True):
             if label == len(self._starts):
                 self._starts.append(key)
             assert label == len(self._starts) - 1, "identities come one after another"
-        self._listing.write(b"".join(lines))
+        self._listing.write(lines)
         self._writer.write_framed(keys, data, offsets)
         self.images += len(labels)
 
@@ -97,8 +106,7 @@ class SetWriter:
         first = self.images + 1
         classes = len(self._starts)
         self._writer.write_range(0, first, first + classes)
-        for place, (start, end) in enumerate(zip(self._starts, [*self._starts[1:], first], strict=True)):
-            self._writer.write_range(first + place, start, end)
+        self._writer.write_ranges(range(first, first + classes), [*self._starts, first])
         height, width = self._size
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")
 

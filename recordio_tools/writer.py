@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from recordio_tools import framing
 from recordio_tools.errors import LimitError, RecordIOError, SourceError
-from recordio_tools.header import pack_range
+from recordio_tools.framing import MAGIC_WORD
+from recordio_tools.header import FLOAT32_EXACT, pack_range
 from recordio_tools.index import Int64s
 from recordio_tools.whole import flush_folder, flush_to_disk, open_beside
 
 _PAGE = 512
+_RANGE_WORDS = 10  # magic, length, flag, label, id (2), id2 (2), start, end
 
 
 class Writer:
@@ -111,6 +115,22 @@ class Writer:
         except LimitError as error:
             raise LimitError(f"{self.path}: key {key}: {error}") from None
         self.write(key, payload)
+
+    def write_ranges(self, keys: range, bounds: Sequence[int]) -> None:
+        """As `write_range`, for many keys and the ranges between their `bounds`, which rise.
+
+        Raises:
+            LimitError: A range passes 2^24.
+        """
+        if bounds[-1] > FLOAT32_EXACT or (keys and keys[-1] >= FLOAT32_EXACT):
+            for key, start, end in zip(keys, bounds, bounds[1:], strict=False):
+                self.write_range(key, start, end)  # says which
+            return
+        words = np.zeros((len(keys), _RANGE_WORDS), "<u4")
+        words[:, 0], words[:, 1], words[:, 2] = MAGIC_WORD, 4 * (_RANGE_WORDS - 2), 2  # 2 labels
+        words[:, 4] = keys
+        words[:, 8:] = np.stack([bounds[:-1], bounds[1:]], axis=1).astype("<f4").view("<u4")
+        self.write_framed(keys, words.reshape(-1).view(np.uint8).data, np.arange(len(keys)) * 4 * _RANGE_WORDS)
 
     def close(self) -> None:
         """Flush both files to the disk and put them in their places; closing twice does nothing more."""
