@@ -6,7 +6,7 @@ InsightFace write are taken many at once; a piece with any other line goes throu
 
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recordio_tools._mapped import map_file
 from recordio_tools.index import Int64s
-from recordio_tools.listing import read_fields
+from recordio_tools.listing import name_in, read_fields
 
 _PIECE = 1 << 24
 _TAB, _NEWLINE, _SLASH, _ZERO, _NINE = b"\t\n/09"
@@ -93,7 +93,7 @@ class ListedPaths(Sequence[str]):
         names = [""] * classes
         labels, firsts = np.unique(self.labels, return_index=True)
         for label, path in zip(labels.tolist(), self.of(firsts), strict=True):
-            names[label] = PurePosixPath(path).parent.name
+            names[label] = name_in(path)
         return names
 
 

@@ -6,7 +6,6 @@ identities and images, not with their bytes.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -219,27 +218,17 @@ def _output(fingerprint: str, plan: Plan) -> dict[str, Any]:
 def _copy_records(
     faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s, progress: Callable[[int, int], None]
 ) -> None:
-    """Copy the records at `positions`, many at once where their layout allows it.
-
-    While one block is written the next is gathered.
-    """
+    """Copy the records at `positions`, many at once where their layout allows it."""
     copier = RecordCopier(faces)
-    writing: Future[None] | None = None
-    with ThreadPoolExecutor(1) as writer:
-        for start, end in copier.blocks(positions):
-            fits = len(positions) < FLOAT32_EXACT  # beyond, `add` says what is wrong
-            own, places = labels[start:end], positions[start:end]
-            block = copier.copy(places, own, start + 1) if fits else None
-            if writing is not None:
-                writing.result()
-                progress(copy.images, len(positions))
-            if block is None:
-                writing = writer.submit(copy_slowly, faces, copy, own, places)
-            else:
-                lines = list_lines(faces, places, own.tolist())
-                writing = writer.submit(copy.add_framed, own.tolist(), block.data, block.offsets, lines)
-        if writing is not None:
-            writing.result()
+    for start, end in copier.blocks(positions):
+        fits = len(positions) < FLOAT32_EXACT  # beyond, `add` says what is wrong
+        own, places = labels[start:end], positions[start:end]
+        block = copier.copy(places, own, start + 1) if fits else None
+        if block is None:
+            copy_slowly(faces, copy, own, places)
+        else:
+            copy.add_framed(own, block.data, block.offsets, list_lines(faces, places, own.tolist()))
+        progress(copy.images, len(positions))
 
 
 def copy_slowly(faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s) -> None:

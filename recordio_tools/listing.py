@@ -27,7 +27,13 @@ class Listed:
     @property
     def name(self) -> str:
         """The person's name: the folder that the photo lay in."""
-        return PurePosixPath(self.path).parent.name
+        return name_in(self.path)
+
+
+def name_in(path: str) -> str:
+    """The name of the folder that the photo at `path` lay in; empty where it lay in none."""
+    name = path.rpartition("/")[0].rpartition("/")[2]
+    return name if name not in ("", ".") else PurePosixPath(path).parent.name
 
 
 def format_line(line: Listed) -> bytes:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from recordio_tools.header import Header, pack
 from recordio_tools.index import Int64s
 from recordio_tools.listing import Listed, format_line
@@ -71,7 +73,7 @@ class SetWriter:
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
 
-    def add_framed(self, labels: Sequence[int], data: memoryview, offsets: Int64s, lines: bytes) -> None:
+    def add_framed(self, labels: Int64s, data: memoryview, offsets: Int64s, lines: bytes) -> None:
         """As `add`, for whole records that already hold their class and key: those from `images` + 1 on.
 
         Args:
@@ -83,13 +85,12 @@ class SetWriter:
         Raises:
             LimitError: As `add`.
         """
-        keys = range(self.images + 1, self.images + 1 + len(labels))
-        for key, label in zip(keys, labels, strict=True):
-            if label == len(self._starts):
-                self._starts.append(key)
-            assert label == len(self._starts) - 1, "identities come one after another"
+        first = self.images + 1
+        steps = np.diff(labels, prepend=len(self._starts) - 1)
+        assert ((steps == 0) | (steps == 1)).all(), "identities come one after another"
+        self._starts += (first + np.flatnonzero(steps)).tolist()
         self._listing.write(lines)
-        self._writer.write_framed(keys, data, offsets)
+        self._writer.write_framed(range(first, first + len(labels)), data, offsets)
         self.images += len(labels)
 
     def __enter__(self) -> Self:

@@ -85,8 +85,13 @@ class Writer:
             raise
         self._offset += sum(map(len, chunks))
 
-    def write_framed(self, keys: Sequence[int], data: memoryview, offsets: Int64s) -> None:
-        """Append whole records that are framed already; `offsets` says where in `data` each of them starts.
+    def write_framed(self, keys: range, data: memoryview, offsets: Int64s) -> None:
+        """Append whole records that are framed already, under consecutive keys.
+
+        Args:
+            keys: Their keys.
+            data: The records.
+            offsets: Where in `data` each of them starts.
 
         Raises:
             LimitError: A key was written before. Nothing more can be written.
@@ -94,8 +99,7 @@ class Writer:
         if not self._open:
             raise RecordIOError(f"{self.path}: the writer is closed; open another")
         try:
-            for key in keys:
-                self._remember(key)
+            self._remember_run(keys)
             self._rec.write(data)
             places = (offsets + self._offset).tolist()
             self._idx.write("".join(map("%d\t%d\n".__mod__, zip(keys, places, strict=True))).encode())
@@ -177,3 +181,13 @@ class Writer:
         if page[key % _PAGE]:
             raise LimitError(f"{self.path}: key {key} was written before, expected each key once")
         page[key % _PAGE] = 1
+
+    def _remember_run(self, keys: range) -> None:
+        """As `_remember`, for consecutive keys, a page at a time."""
+        for start in range(keys.start - keys.start % _PAGE, keys.stop, _PAGE):
+            page = self._seen.setdefault(start // _PAGE, bytearray(_PAGE))
+            own = slice(max(keys.start - start, 0), min(keys.stop - start, _PAGE))
+            if any(page[own]):
+                for key in keys:
+                    self._remember(key)  # says which
+            page[own] = bytes([1]) * (own.stop - own.start)
