@@ -120,13 +120,14 @@ def build_longtail(
         images_per_identity(cut.plan.counts, cut.available[cut.plan.identities], folder / "images_per_identity.png")
         made = _write_view(cut, folder, out) if view else _write_copy(cut, folder, progress)
         people = cut.left_out
-        open_images = np.split(cut.by_label, cut.starts[1:])
-        roles = write_open_lists(faces, [open_images[identity] for identity in people], split, seed, folder)
+        starts, ends = cut.starts[people], (cut.starts + cut.available)[people]
+        open_images = [cut.by_label[start:end] for start, end in zip(starts, ends, strict=True)]
+        roles = write_open_lists(faces, open_images, split, seed, folder)
         manifest = {
             "format": "recordio_tools face set",
             "version": 1,
             "made_by": "recordio build-lt",
-            "made_with": version("facerec-oltr"),
+            "recordio_tools": version("facerec-oltr"),
             "rule": asdict(rule) if isinstance(rule, Rule) else rule.facts(),
             "seed": seed,
             "source": {

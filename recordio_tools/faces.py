@@ -242,6 +242,11 @@ class FaceSet:
             raise FaceSetError(
                 f"{claimed.path}: says {claimed.classes:,} classes but label {highest:,} occurs in {self.reader.path}"
             )
+        if self.view is not None and claimed.classes != len(self.view.counts):
+            raise FaceSetError(
+                f"{claimed.path}: says {claimed.classes:,} classes but the view beside it has "
+                f"{len(self.view.counts):,}; make the view anew with: recordio build-lt"
+            )
         if claimed.images is not None and claimed.images != len(self):
             raise FaceSetError(
                 f"{claimed.path}: says {claimed.images:,} images but {self.reader.path} has {len(self):,}"

@@ -38,7 +38,8 @@ def images_per_identity(kept: Int64s, available: Int64s, path: Path) -> None:
         first, last = np.flatnonzero(inside)[[0, -1]]
         axes.axvspan(first + 0.5, last + 1.5, color=colour, alpha=0.12, linewidth=0)
         share = kept[inside].sum() / kept.sum()
-        label = f"{name}  ({inside.sum():,} identities, {share:.1%} of the images)"
+        part = f"{share:.1%}" if share >= 0.001 else "under 0.1%"
+        label = f"{name}  ({inside.sum():,} identities, {part} of the images)"
         axes.stairs(*_steps(kept[inside], first), fill=True, color=colour, label=label)
     label = "the same identities in the source, sorted on their own"
     axes.stairs(*_steps(available, 0), baseline=None, color="#444444", linewidth=1.2, label=label)
