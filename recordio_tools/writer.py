@@ -188,6 +188,6 @@ class Writer:
             page = self._seen.setdefault(start // _PAGE, bytearray(_PAGE))
             own = slice(max(keys.start - start, 0), min(keys.stop - start, _PAGE))
             if any(page[own]):
-                for key in keys:
+                for key in range(start + own.start, start + own.stop):
                     self._remember(key)  # says which
             page[own] = bytes([1]) * (own.stop - own.start)

@@ -35,7 +35,8 @@ def check(path: Path) -> None:
 
 LINES = [
     b"1\ta/1.jpg\t0\n", b"1\t/long/way/to/b/2.jpg\t0000012\n", b"1\tm\xff/\xc3\xa9 3.jpg\t7\n", b"7\t3\tc/1.jpg\n",
-    b"7\t3\t0.5\tc/1.jpg\n", b"1\tplain.jpg\t4\n", b"1\td/1.jpg\t5\r\n", b"1\td/1\r.jpg\t5\n", b"0\t.//e/./x/2.jpg\t1\n",
+    b"7\t3\t0.5\tc/1.jpg\n",
+    b"1\tplain.jpg\t4\n", b"1\td/1.jpg\t5\r\n", b"1\td/1\r.jpg\t5\n", b"0\t.//e/./x/2.jpg\t1\n",
     b"1\ta/1.jpg\t2\t1\t2\n", b"1\ta/1.jpg\t16777216\n", b"1\ta/1.jpg\t16777217\n", b"1\ta/1.jpg\t1.0\n", b"\n",
     b"1\ta/1.jpg\t\n", b"1\ta/1.jpg\t1e3\n", b"1\ta/1.jpg\t-1\n", b"no tabs\n", b"1\t3\n", b"\ta/1.jpg\t\xd9\xa3\n",
 ]  # fmt: skip

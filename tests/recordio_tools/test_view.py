@@ -46,7 +46,12 @@ def both(made: Path, source: Path, tmp_path: Path) -> tuple[FaceSet, FaceSet]:
 
 def test_a_view_shows_what_the_copy_holds(both: tuple[FaceSet, FaceSet], source: Path, tmp_path: Path) -> None:
     copy, view = both
-    assert sorted(os.listdir(tmp_path / "view")) == ["images_per_identity.png", "manifest.json", "property", "view.npz"]
+    assert sorted(path.name for path in (tmp_path / "view").iterdir()) == [
+        "images_per_identity.png",
+        "manifest.json",
+        "property",
+        "view.npz",
+    ]
     assert view.labels.tolist() == copy.labels.tolist()
     assert (len(view), view.classes, view.size, view.layout) == (9, 3, (24, 24), "view")
     assert view.counts().tolist() == copy.counts().tolist()
