@@ -33,7 +33,7 @@ from recordio_tools.errors import DamageError, FaceSetError, SourceError
 from recordio_tools.header import Header, unpack
 from recordio_tools.index import Index, Int64s
 from recordio_tools.reader import Reader
-from recordio_tools.set_writer import VIEW
+from recordio_tools.set_writer import MANIFEST, VIEW
 from recordio_tools.view import View, is_view, read_view
 
 
@@ -266,6 +266,8 @@ def record_file(path: Path) -> Path:
     """
     if path.is_dir():
         rec = path / "train.rec"
+        if not rec.exists() and is_view(path):
+            raise SourceError(f"{path}: is a view, its records lie in the set that its {MANIFEST} names; give that one")
         if not rec.exists():
             raise SourceError(f"{path}: has no train.rec, expected a face set; make one with: recordio pack")
         return rec

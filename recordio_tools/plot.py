@@ -44,7 +44,8 @@ def images_per_identity(kept: Int64s, available: Int64s, path: Path) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     kept, available = -np.sort(-kept), -np.sort(-available)
-    figure = Figure(figsize=(9, 5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(9, 5), dpi=120)
+    figure.subplots_adjust(left=0.09, right=0.96, bottom=0.11, top=0.93)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, low, high, colour in _BINS:

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from recordio_tools import framing
+from recordio_tools._behind import WriteBehind
 from recordio_tools.errors import LimitError, RecordIOError, SourceError
 from recordio_tools.framing import MAGIC_WORD
 from recordio_tools.header import FLOAT32_EXACT, pack_range
@@ -71,6 +72,7 @@ class Writer:
             if not self._stays:
                 self._rec_beside.unlink()
             raise
+        self._behind = WriteBehind(self._rec)
         self._open = True
 
     def write(self, key: int, payload: bytes | bytearray | memoryview) -> None:
@@ -91,6 +93,7 @@ class Writer:
             raise LimitError(f"{self.path}: key {key}: {error}") from None
         self._remember(key)
         try:
+            self._behind.wait()
             self._rec.writelines(chunks)
             self._idx.write(b"%d\t%d\n" % (key, self._offset))
         except BaseException:  # half a record may be out: nothing may follow it
@@ -103,7 +106,7 @@ class Writer:
 
         Args:
             keys: Their keys.
-            data: The records.
+            data: The records; they are written while this returns, and must stay until the next call.
             offsets: Where in `data` each of them starts.
 
         Raises:
@@ -113,7 +116,7 @@ class Writer:
             raise RecordIOError(f"{self.path}: the writer is closed; open another")
         try:
             self._remember_run(keys)
-            self._rec.write(data)
+            self._behind.write(data)
             places = (offsets + self._offset).tolist()
             self._idx.write("".join(map("%d\t%d\n".__mod__, zip(keys, places, strict=True))).encode())
         except BaseException:
@@ -139,6 +142,7 @@ class Writer:
 
     def flush(self) -> int:
         """All records written so far are on the disk when this returns; the number of their bytes."""
+        self._behind.wait()
         flush_to_disk(self._rec)
         return self._offset
 
@@ -175,6 +179,7 @@ class Writer:
         if not self._open:
             return
         try:
+            self._behind.close()
             self._rec.truncate(self._offset)  # of an unfinished file that nobody took over more may be there
             for file in (self._rec, self._idx):
                 flush_to_disk(file)
@@ -192,6 +197,8 @@ class Writer:
         """Give up: remove what was written, unless it was to stay; the places keep what they held before."""
         if self._open and self._process == os.getpid():  # a forked child that drops its copy removes nothing
             self._open = False
+            with suppress(OSError):  # what could not be written is removed now
+                self._behind.close()
             for file in (self._rec, self._idx):
                 with suppress(OSError):  # a full disk does not take the last bytes either
                     file.close()

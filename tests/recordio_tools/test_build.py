@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recordio_tools import FaceSet, Header, Writer, pack
+from recordio_tools import FaceSet, Header, Writer, _behind, _copying, pack
 from recordio_tools.build import build_longtail, shot_bins
 from recordio_tools.chosen import ChosenList
 from recordio_tools.errors import PlanError, SourceError
@@ -239,6 +240,20 @@ def test_nothing_is_left_when_it_fails(source: Path, tmp_path: Path, monkeypatch
 
     with pytest.raises(KeyboardInterrupt):
         build_longtail(source, tmp_path / "new" / "lt", RULE, seed=0, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_while_more_is_prepared(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(_copying, "BLOCK", 3000)
+    monkeypatch.setattr(_behind, "_FLUSH_AFTER", 0)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match="no space left"):
+        build_longtail(source, tmp_path / "lt", Rule("uniform_images", 18), seed=0)
     assert not list(tmp_path.iterdir())
 
 
