@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from facerec_oltr.config import check_experiment
-from facerec_oltr.engine.checkpoint import load_weights, read_json
-from facerec_oltr.engine.model import Model, build_model, to_input
-from facerec_oltr.errors import CheckpointError, ConfigError
+from facerec_oltr.engine.finished import load_run
+from facerec_oltr.engine.model import Model, to_input
+from facerec_oltr.errors import ConfigError
 
 _BATCH = 64
 _PREPROCESSING = "rgb (x-127.5)/127.5, sum of face and mirrored face"
@@ -52,21 +51,12 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
         CheckpointError: the run is missing, unfinished or damaged.
         ConfigError: its head has no such embedding.
     """
-    description = read_json(run / "experiment.json")
-    try:
-        table, data = description["experiment"], description["data"]
-        size, classes = int(data["size"]), int(data["classes"])
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{run / 'experiment.json'}: is not an experiment of facerec train") from None
-    experiment = check_experiment(table, str(run / "experiment.json"))
-    path = run / "model.safetensors"
-    if not path.exists():
-        raise CheckpointError(
-            f"{run}: the run is not finished; go on with: facerec train {experiment.method} --on {experiment.dataset} "
-            f"--out {run}"
+    finished = load_run(run)
+    if len(finished.shape) != 3:
+        raise ConfigError(
+            f"{run}: was trained on feature vectors, so it cannot embed photos; take a run that was trained on images"
         )
-    model = build_model(experiment, experiment.stages[-1], size=size, classes=classes, seed=0)
-    model.load(load_weights(path), str(path))
+    experiment, model = finished.experiment, finished.model
     embedding = embedding or experiment.embedding
     if embedding not in model.head.embeddings:
         raise ConfigError(
@@ -75,8 +65,10 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
     return RunEmbedder(
         model,
         name=f"{experiment.method} ({embedding})",
-        fingerprint=hashlib.sha256(path.read_bytes() + f"{embedding} {_PREPROCESSING}".encode()).hexdigest(),
-        size=size,
+        fingerprint=hashlib.sha256(
+            finished.weights.read_bytes() + f"{embedding} {_PREPROCESSING}".encode()
+        ).hexdigest(),
+        size=finished.shape[0],
         embedding=embedding,
         source=f"{run.resolve()}:{embedding}",
     )

@@ -1,5 +1,7 @@
 """A backbone and a head as one network, and how a stage takes over what an earlier one has learned."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -54,15 +56,20 @@ class Model(nn.Module):
         self.load_state_dict(state)
 
 
-def build_model(experiment: Experiment, stage: Stage, *, size: int, classes: int, seed: int) -> Model:
+def build_model(experiment: Experiment, stage: Stage, *, shape: Sequence[int], classes: int, seed: int) -> Model:
     """Build a stage's network with fresh weights that follow from `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = experiment.backbone.build(size=size, attention=stage.attention)
+        backbone = experiment.backbone.build(shape=tuple(shape), attention=stage.attention)
         head = stage.head.build(features=backbone.features_size, classes=classes)
     return Model(backbone, head)
 
 
-def to_input(faces: Tensor) -> Tensor:
-    """Map uint8 RGB faces (B, S, S, 3) to what backbones take: float (B, 3, S, S), (x − 127.5) / 127.5 in [−1, 1]."""
-    return faces.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+def to_input(inputs: Tensor) -> Tensor:
+    """Map what a data set gives to what backbones take; float32 feature vectors (B, D) stay as they are.
+
+    uint8 RGB images (B, S, S, 3) become float (B, 3, S, S), (x − 127.5) / 127.5 in [−1, 1].
+    """
+    if inputs.dtype != torch.uint8:
+        return inputs
+    return inputs.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)

@@ -35,7 +35,7 @@ from facerec_oltr.engine.stage import EpochReport, StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError
 from facerec_oltr.experiment import Experiment, Stage
 
-FORMAT = 1
+FORMAT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
@@ -152,7 +152,7 @@ class _Run:
 
     def _fresh(self, stage: Stage, index: int) -> Model:
         seed = self.experiment.seed * 1000 + index
-        return build_model(self.experiment, stage, size=self.data.size, classes=self.data.classes, seed=seed)
+        return build_model(self.experiment, stage, shape=self.data.shape, classes=self.data.classes, seed=seed)
 
     def _weights_path(self, stage: Stage) -> Path:
         return self.checkpoints / f"{stage.name}.safetensors"
@@ -181,7 +181,7 @@ def _describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
             "fingerprint": data.fingerprint,
             "images": len(data),
             "classes": data.classes,
-            "size": data.size,
+            "shape": list(data.shape),
         },
         "made_with": {
             "python": platform.python_version(),

@@ -144,8 +144,10 @@ class StageRun:
 
     def _step(self, positions: np.ndarray, generator: torch.Generator, place: str) -> dict[str, float]:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-        images = augment(self._images(positions), self.experiment.augment, generator)
-        features, logits = self.model(images)
+        inputs = self._inputs(positions)
+        if inputs.ndim == 4:  # vectors have no picture to change
+            inputs = augment(inputs, self.experiment.augment, generator)
+        features, logits = self.model(inputs)
         batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
@@ -165,7 +167,7 @@ class StageRun:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _images(self, positions: np.ndarray) -> Tensor:
+    def _inputs(self, positions: np.ndarray) -> Tensor:
         return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
 
     @torch.no_grad()
@@ -176,7 +178,7 @@ class StageRun:
         for start in range(0, len(self.data), _EVALUATION_BATCH):
             positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
             labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-            sums.index_add_(0, labels, self.model.backbone(self._images(positions)))
+            sums.index_add_(0, labels, self.model.backbone(self._inputs(positions)))
         return sums / self.counts.unsqueeze(1)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from facerec_oltr import backbones, heads, losses, samplers
 from facerec_oltr.components import Config
+from facerec_oltr.errors import ConfigError
 from facerec_oltr.losses import Batch
 
 B, C, D, SIZE = 6, 5, 8, 24
@@ -39,7 +40,7 @@ LABELS = torch.tensor([0, 1, 1, 2, 3, 4])
 
 def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None:
     assert {f.__name__.rpartition(".")[2]: len(members(f)) for f in (backbones, heads, losses, samplers)} == {
-        "backbones": 1,
+        "backbones": 2,
         "heads": 6,
         "losses": 8,
         "samplers": 2,
@@ -52,11 +53,19 @@ def test_every_member_stands_in_its_familys_init(family: ModuleType) -> None:
         assert config.__name__ in family.__all__
 
 
+SMALL = {"IResNetConfig": {"width": 4, "features": D, "layers": (1, 1)}, "IdentityConfig": {}}
+
+
 @pytest.mark.parametrize("config", members(backbones), ids=lambda c: c.__name__)
-@pytest.mark.parametrize("size", [24, 33])
-def test_backbones_take_any_size(config: Any, size: int) -> None:
-    net = config(width=4, features=D, layers=(1, 1)).build(size=size, attention=None).eval()
-    assert net(torch.zeros(2, 3, size, size)).shape == (2, D) == (2, net.features_size)
+@pytest.mark.parametrize("shape", [(24, 24, 3), (33, 33, 3), (D,)], ids=str)
+def test_backbones_take_any_size_of_what_they_are_for(config: Any, shape: tuple[int, ...]) -> None:
+    if (len(shape) == 1) != (config is backbones.IdentityConfig):
+        with pytest.raises(ConfigError, match="was given inputs of shape"):
+            config(**SMALL[config.__name__]).build(shape=shape, attention=None)
+        return
+    net = config(**SMALL[config.__name__]).build(shape=shape, attention=None).eval()
+    inputs = torch.zeros(2, *(shape if len(shape) == 1 else (3, *shape[:2])))
+    assert net(inputs).shape == (2, D) == (2, net.features_size)
 
 
 @pytest.mark.parametrize("config", members(heads), ids=lambda c: c.__name__)

@@ -13,7 +13,7 @@ from facerec_oltr.backbones import IResNetConfig, ModulatedAttentionConfig
     [((2, 2, 2, 2), 24.03, 187), ((3, 4, 6, 3), 34.14, 331), ((3, 4, 14, 3), 43.59, 475)],
 )
 def test_size_and_names_are_those_of_arcface_torch(layers: tuple[int, ...], million: float, keys: int) -> None:
-    net = IResNetConfig(layers=layers).build(size=112, attention=None)
+    net = IResNetConfig(layers=layers).build(shape=(112, 112, 3), attention=None)
     state = net.state_dict()
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == million
     assert len(state) == keys
@@ -22,15 +22,15 @@ def test_size_and_names_are_those_of_arcface_torch(layers: tuple[int, ...], mill
 
 
 def test_the_features_last_batch_norm_keeps_its_scale_at_one() -> None:
-    net = IResNetConfig(layers=(1,), width=4, features=6).build(size=16, attention=None)
+    net = IResNetConfig(layers=(1,), width=4, features=6).build(shape=(16, 16, 3), attention=None)
     assert not net.features.weight.requires_grad
     assert net.features.weight.tolist() == [1.0] * 6
 
 
 def test_fresh_attention_changes_nothing_and_its_weights_get_gradients() -> None:
     config = IResNetConfig(layers=(1, 1), width=4, features=6)
-    without = config.build(size=16, attention=None).eval()
-    attended = config.build(size=16, attention=ModulatedAttentionConfig()).eval()
+    without = config.build(shape=(16, 16, 3), attention=None).eval()
+    attended = config.build(shape=(16, 16, 3), attention=ModulatedAttentionConfig()).eval()
     result = attended.load_state_dict(without.state_dict(), strict=False)
     assert all(name.startswith("attention.") for name in result.missing_keys)
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
