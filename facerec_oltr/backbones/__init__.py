@@ -11,9 +11,13 @@ from pydantic import Field
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.backbones.identity import Identity, IdentityConfig
 from facerec_oltr.backbones.iresnet import IResNet, IResNetConfig
+from facerec_oltr.backbones.resnet import ResNet, ResNetConfig
+from facerec_oltr.backbones.resnet_cifar import ResNetCifar, ResNetCifarConfig
 
-Backbone = Identity | IResNet
-BackboneConfig = Annotated[IdentityConfig | IResNetConfig, Field(discriminator="kind")]
+Backbone = Identity | IResNet | ResNet | ResNetCifar
+BackboneConfig = Annotated[
+    IdentityConfig | IResNetConfig | ResNetConfig | ResNetCifarConfig, Field(discriminator="kind")
+]
 
 __all__ = [
     "Backbone",
@@ -24,4 +28,8 @@ __all__ = [
     "IdentityConfig",
     "ModulatedAttention",
     "ModulatedAttentionConfig",
+    "ResNet",
+    "ResNetCifar",
+    "ResNetCifarConfig",
+    "ResNetConfig",
 ]

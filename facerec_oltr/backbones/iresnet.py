@@ -87,9 +87,8 @@ class IResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, _CONV_STD)
         self.attention: ModulatedAttention | None = None
-        if attention is not None:  # after the initialisation above, which would overwrite the identity start
-            self.attention = attention.build(channels=channels)
-            self.attention.start_as_identity()
+        if attention is not None:  # after the initialisation above, which would overwrite its own
+            self.attention = attention.build(channels=channels, sides=(size, size))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, size, size) images in [−1, 1] to (B, D) features."""

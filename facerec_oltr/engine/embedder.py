@@ -25,7 +25,7 @@ class RunEmbedder:
         self._model = model.eval()
         self._embedding = embedding
         self.name, self.fingerprint, self.size, self.source = name, fingerprint, size, source
-        self.dimensions = model.backbone.features_size
+        self.dimensions = model.features_size
 
     @torch.no_grad()
     def embed(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -34,7 +34,7 @@ class RunEmbedder:
         for start in range(0, len(faces), _BATCH):
             images = to_input(torch.from_numpy(faces[start : start + _BATCH]))
             both = [
-                self._model.head.embed(self._model.backbone(view), self._embedding) for view in (images, images.flip(3))
+                self._model.head.embed(self._model.features(view), self._embedding) for view in (images, images.flip(3))
             ]
             vectors[start : start + _BATCH] = torch.nn.functional.normalize(both[0] + both[1]).numpy()
         return vectors

@@ -44,7 +44,7 @@ class FinishedRun:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Features (N, D) and logits (N, C) of everything in `data`, in its order."""
         device = next(self.model.head.parameters(), torch.empty(0)).device
-        features = np.empty((len(data), self.model.backbone.features_size), np.float32)
+        features = np.empty((len(data), self.model.features_size), np.float32)
         logits: npt.NDArray[np.float32] | None = None
         for start in range(0, len(data), _BATCH):
             stop = min(start + _BATCH, len(data))

@@ -135,7 +135,8 @@ class _Run:
                     state = stage_run.model.state_dict(), stage_run.optimizer.state_dict()
                     save_progress(self.progress_path, Progress(stage_run.index, report.epoch, len(lines), *state))
                     saved_at = self.clock()
-        stage_run.refresh_memory()  # the centroids of the finished network, not of its last epoch's start
+        # the centroids of the finished network, not of its last epoch's start
+        stage_run.refresh_memory("stage ends" if stage_run.epochs else "stage begins")
 
     def _prepare(self, index: int, progress: Progress) -> StageRun:
         stage = self.experiment.stages[index]

@@ -101,7 +101,8 @@ def test_a_key_set_by_both_files_is_refused_and_the_exception_stands_where_it_is
         ),
         ("tau_norm", "att_lt", "stages.1.share=0.5", "learns nothing, the backbone is frozen; set share = 0"),
         ("crt", "att_lt", "stages.0.freeze_backbone=true", "nothing would ever be trained; set start_from"),
-        ("crt", "att_lt", "stages.1.attention={}", "attention is part of the backbone, which is frozen"),
+        ("oltr", "att_lt", "stages.0.fc_add=8", "drops or changes the fc_add of 'plain'"),
+        ("oltr", "att_lt", "stages.1.head.memory=parameter", "'disc_centroids_authors' moves a memory of the kind"),
         ("oltr", "att_lt", "stages.0.attention={}", "^$"),
     ],
 )

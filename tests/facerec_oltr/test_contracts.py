@@ -40,9 +40,9 @@ LABELS = torch.tensor([0, 1, 1, 2, 3, 4])
 
 def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None:
     assert {f.__name__.rpartition(".")[2]: len(members(f)) for f in (backbones, heads, losses, samplers)} == {
-        "backbones": 2,
+        "backbones": 4,
         "heads": 6,
-        "losses": 8,
+        "losses": 9,
         "samplers": 2,
     }
 
@@ -53,7 +53,12 @@ def test_every_member_stands_in_its_familys_init(family: ModuleType) -> None:
         assert config.__name__ in family.__all__
 
 
-SMALL = {"IResNetConfig": {"width": 4, "features": D, "layers": (1, 1)}, "IdentityConfig": {}}
+SMALL = {
+    "IResNetConfig": {"width": 4, "features": D, "layers": (1, 1)},
+    "IdentityConfig": {},
+    "ResNetConfig": {"width": 1},
+    "ResNetCifarConfig": {"width": 2, "depth": 8},
+}
 
 
 @pytest.mark.parametrize("config", members(backbones), ids=lambda c: c.__name__)
@@ -71,7 +76,7 @@ def test_backbones_take_any_size_of_what_they_are_for(config: Any, shape: tuple[
 @pytest.mark.parametrize("config", members(heads), ids=lambda c: c.__name__)
 def test_heads_give_finite_logits_and_gradients_even_for_a_zero_feature(config: Any) -> None:
     head = config().build(features=D, classes=C)
-    head.refresh(lambda: torch.eye(C, D))
+    head.refresh(lambda: torch.eye(C, D), "stage begins")
     x = features()
     x[0] = 0
     x.requires_grad_()
@@ -86,7 +91,7 @@ def test_heads_give_finite_logits_and_gradients_even_for_a_zero_feature(config: 
 @pytest.mark.parametrize("config", members(heads), ids=lambda c: c.__name__)
 def test_heads_offer_the_embeddings_they_name(config: Any) -> None:
     head = config().build(features=D, classes=C)
-    head.refresh(lambda: torch.eye(C, D))
+    head.refresh(lambda: torch.eye(C, D), "stage begins")
     assert head.embeddings[0] == "direct"
     torch.testing.assert_close(head.embed(features(), "direct"), features())
     for name in head.embeddings:

@@ -19,7 +19,7 @@ METHODS, DATASETS = available("methods"), available("datasets")
 def test_the_folders_hold_what_the_documentation_says() -> None:
     assert METHODS == [
         "balanced_softmax", "cosine", "crt", "focal", "ldam_drw", "lifted", "logit_adjusted", "lws", "ncm", "oltr",
-        "plain", "plain_balanced", "range", "tau_norm",
+        "oltr_authors", "plain", "plain_balanced", "range", "tau_norm",
     ]  # fmt: skip
     assert DATASETS == ["att_lt", "lfw_features"]
 

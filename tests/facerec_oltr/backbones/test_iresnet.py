@@ -37,13 +37,14 @@ def test_fresh_attention_changes_nothing_and_its_weights_get_gradients() -> None
     assert torch.equal(attended(x), without(x))
     attended(x).square().sum().backward()
     assert attended.attention is not None
-    assert attended.attention.mask.weight.grad is not None
-    assert attended.attention.mask.weight.grad.abs().sum() > 0
+    assert attended.attention.conv_mask.weight.grad is not None
+    assert attended.attention.conv_mask.weight.grad.abs().sum() > 0
 
 
 def test_attention_equals_the_papers_equation_position_by_position() -> None:
     torch.manual_seed(0)
-    block = ModulatedAttentionConfig(reduction=2).build(channels=4).double()
+    block = ModulatedAttentionConfig(reduction=2).build(channels=4, sides=(2, 3)).double()
+    torch.nn.init.normal_(block.conv_mask.weight)
     f = torch.randn(1, 4, 2, 3, dtype=torch.float64)
 
     def conv(layer: torch.nn.Conv2d, vector: torch.Tensor) -> torch.Tensor:
@@ -59,5 +60,5 @@ def test_attention_equals_the_papers_equation_position_by_position() -> None:
             (w / sum(weights) * conv(block.g, there) for w, there in zip(weights, places, strict=True)),
             start=torch.zeros(2, dtype=torch.float64),
         )
-        expected.append(here + gate / sum(gates) * conv(block.mask, seen))
+        expected.append(here + gate / sum(gates) * conv(block.conv_mask, seen))
     torch.testing.assert_close(block(f)[0].reshape(4, 6), torch.stack(expected, dim=1))

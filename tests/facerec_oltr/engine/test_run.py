@@ -12,7 +12,7 @@ from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.embedder import load_embedder
 from facerec_oltr.engine.run import train
-from facerec_oltr.engine.stage import EpochReport, warmup_then_cosine
+from facerec_oltr.engine.stage import EpochReport, rate_factor
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
@@ -223,9 +223,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_place(face_set: Path, tmp_path
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [warmup_then_cosine(step, 20, 0.25) for step in range(20)]
+    factors = [rate_factor(step, 20, 0.25, "cosine") for step in range(20)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert factors[5] == 1
     assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
     assert factors[-1] < 0.02
-    assert warmup_then_cosine(0, 1, 0.0) == 1
+    assert rate_factor(0, 1, 0.0, "cosine") == 1

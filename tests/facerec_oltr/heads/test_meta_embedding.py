@@ -17,7 +17,7 @@ def head_with_memory() -> MetaEmbedding:
     torch.manual_seed(0)
     head = MetaEmbeddingConfig().build(features=D, classes=C).double()
     memory = torch.randn(C, D, dtype=torch.float64)
-    head.refresh(lambda: memory)
+    head.refresh(lambda: memory, "stage begins")
     return head
 
 
@@ -119,7 +119,7 @@ def test_no_tensor_is_larger_than_the_logits_or_the_weights() -> None:
     """The authors' (B, C, D) tensor would have 134 million elements here, 0.5 GB."""
     batch, classes, features = 64, 4096, 512
     head = MetaEmbedding(features, classes, reach_scale=10, cosine_scale=16)
-    head.refresh(lambda: torch.randn(classes, features))
+    head.refresh(lambda: torch.randn(classes, features), "stage begins")
     x = torch.randn(batch, features, requires_grad=True)
     with LargestTensor() as watched:
         head(x).sum().backward()
