@@ -62,8 +62,8 @@ class Stage(Config):
         start_from: an earlier stage whose backbone and head this one takes over; none starts afresh.
         attention: put modulated attention into the backbone.
         fc_add: put a linear layer of that width, or as wide as the features, and a ReLU between the backbone and the
-            head, as the OLTR authors do; where `start_from` has none it starts at random, and the features are no longer those that the earlier head
-            was trained on.
+            head, as the OLTR authors do; where `start_from` has none it starts at random, and the features are no
+            longer those that the earlier head was trained on.
         freeze_statistics: normalise by the running statistics that `start_from` brought instead of each batch's.
             Class-aware batches hold few classes, so their statistics depend on who happens to be in them, and the
             features would not be those that the memory was made from.
