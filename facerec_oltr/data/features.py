@@ -8,7 +8,7 @@ the open splits need no labels.
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,10 @@ class FeaturesConfig(Config):
     kind: Literal["features"] = "features"
     path: Path
     normalise: bool = True
+
+    def splits(self) -> tuple[Split, ...]:
+        """The splits whose files are there."""
+        return tuple(split for split in get_args(Split) if (self.path / f"{split}.npz").exists())
 
     def build(self, split: Split = "train") -> Features:
         """Open a split.

@@ -72,6 +72,10 @@ class RecordIOFacesConfig(Config):
     path: Path
     size: Annotated[int, Field(ge=16)] = 112
 
+    def splits(self) -> tuple[Split, ...]:
+        """Only the training split."""
+        return ("train",)
+
     def build(self, split: Split = "train") -> RecordIOFaces:
         """Open the set.
 
@@ -81,6 +85,6 @@ class RecordIOFacesConfig(Config):
         if split != "train":
             raise DataError(
                 f"{self.path}: a face set is for training, it has no split {split!r}; measure runs on people never "
-                "trained on with: facerec evaluate --model RUN --faces SET --open MANIFEST.json"
+                "trained on with: facerec evaluate-faces --model RUN --faces SET --open MANIFEST.json"
             )
         return RecordIOFaces(self.path, self.size)

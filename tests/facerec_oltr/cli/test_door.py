@@ -16,7 +16,7 @@ from recordio_tools.packing import pack_folder
 
 from ..conftest import TINY, write_people
 
-COMMANDS = ("demo", "train", "enroll", "calibrate", "identify", "evaluate", "report")
+COMMANDS = ("demo", "train", "enroll", "calibrate", "identify", "evaluate", "compare", "evaluate-faces", "report")
 
 
 def facerec(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -195,7 +195,7 @@ def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path)
     def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
         roles = ("--enrolled", 2, "--calibration", 1, "--strangers", 1, "--draws", 3)
         where = ("--faces", cut / "set", "--open", cut / "lt/manifest.json")
-        return facerec("evaluate", "--model", run, *where, *roles, *arguments)
+        return facerec("evaluate-faces", "--model", run, *where, *roles, *arguments)
 
     result = evaluate("--embedding", "all", "--out", tmp_path / "result.json", "--json")
     assert result.returncode == 0, result.stderr
@@ -213,7 +213,7 @@ def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path)
 def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path) -> None:
     def evaluate(manifest: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         out = ("--out", tmp_path / "result.json")
-        return facerec("evaluate", "--faces", cut / "set", "--open", manifest, *out, *arguments)
+        return facerec("evaluate-faces", "--faces", cut / "set", "--open", manifest, *out, *arguments)
 
     fails_with_one_line(evaluate(tmp_path / "no.json"), "no.json", "expected a manifest.json")
     fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people who were not trained on, expected 15")
