@@ -11,7 +11,21 @@ from facerec_oltr.classification.measure import FORMAT, VERSION
 from facerec_oltr.classification.published import PAPER
 from facerec_oltr.errors import DataError
 
-COLUMNS = ("many", "medium", "few", "all", "open many", "open medium", "open few", "F", "never", "AUROC", "FPR95", "OSCR")
+COLUMNS = (
+    "many",
+    "medium",
+    "few",
+    "all",
+    "open many",
+    "open medium",
+    "open few",
+    "F",
+    "never",
+    "AUROC",
+    "FPR95",
+    "OSCR",
+)
+
 
 @dataclass(frozen=True)
 class Cell:

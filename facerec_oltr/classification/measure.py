@@ -120,7 +120,9 @@ class _Splits:
         self.labels: dict[Split, Labels] = {}
         for split, data in found.items():
             before = done
-            self.outputs[split] = Outputs(*run.outputs(data, lambda n, _, before=before: on_progress(before + n, total)))
+            self.outputs[split] = Outputs(
+                *run.outputs(data, lambda n, _, before=before: on_progress(before + n, total))
+            )
             self.labels[split] = data.labels
             done += len(data)
 
@@ -159,7 +161,7 @@ def _open(run: FinishedRun, split: Split) -> Any:
 
 
 def _joined(known: Judgement, strangers: Judgement) -> Judgement:
-    return Judgement(*(np.concatenate(pair) for pair in zip(known, strangers, strict=True)))
+    return Judgement(np.concatenate([known.top, strangers.top]), np.concatenate([known.scores, strangers.scores]))
 
 
 def _plain(value: Any) -> Any:

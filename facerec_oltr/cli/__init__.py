@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import typer
 
-from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.compare import compare
+from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
 from facerec_oltr.cli.evaluate_faces import evaluate_faces
 from facerec_oltr.cli.gallery import calibrate, enroll, identify
