@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recordio_tools._words import Words
 from recordio_tools.errors import FaceSetError
 from recordio_tools.header import FLOAT32_EXACT, HEADER
 from recordio_tools.index import Int64s
 from recordio_tools.reader import Reader
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +43,95 @@ def read_property(path: Path) -> Property | None:
     return Property(path, classes, height, width, images)
 
 
-def read_ranges(reader: Reader) -> Int64s | None:
-    """The identity ranges, (K, 2); None where the set has no header record."""
-    if 0 not in reader:
+class Ranges(NamedTuple):
+    """What the header record and the identity records say.
+
+    Attributes:
+        bounds: [start, end) of the image keys of each identity, (K, 2).
+        notes: What had to be worked out because the file cannot say it exactly, a sentence each.
+    """
+
+    bounds: Int64s
+    notes: tuple[str, ...]
+
+
+def read_ranges(reader: Reader, exact: int = FLOAT32_EXACT) -> Ranges | None:
+    """The identity ranges; None where the set has no header record.
+
+    Above 2^24 float32 cannot hold every key, so sets with more images than that (Glint360K, WebFace42M) have rounded
+    ranges. There the true ones are found from the records: which of the keys near the header's hold an identity, and
+    where the labels of the images change.
+
+    Args:
+        reader: The record file.
+        exact: The key up to which the file's ranges are believed.
+
+    Raises:
+        FaceSetError: A range is not where it should be, even allowing for the rounding.
+    """
+    header = _range_at(reader, 0) if 0 in reader else None
+    if header is None or not 2 <= header[0] < header[1]:
         return None
-    bounds = _range_at(reader, 0)
-    if bounds is None or not 2 <= bounds[0] < bounds[1] or bounds[0] not in reader:
-        return None
-    if _range_at(reader, bounds[0]) is None:
+    bounds = header if header[1] <= exact else _true_bounds(reader, *header)
+    if bounds is None or bounds[0] not in reader or _range_at(reader, bounds[0]) is None:
         return None
     first, end = bounds
-    if end > FLOAT32_EXACT:
-        raise FaceSetError(
-            f"{reader.path}: its header record ends at key {end:,}, above {FLOAT32_EXACT:,}, where "
-            "float32 rounds the identity ranges; they cannot be trusted"
-        )
     words = Words(reader, np.arange(first, end))
     odd = np.flatnonzero((words.flags != 2) | (words.lengths != HEADER.size + 8))
     if len(odd):
         raise FaceSetError(
             f"{reader.path}: key {first + odd[0]}: found another record, expected an identity's range of image keys"
         )
-    starts, ends = words.label(0), words.label(1)
-    astray = (starts != np.concatenate([[1.0], ends[:-1]])) | ~(ends > starts)
-    astray[-1] |= ends[-1] != first
+    said = np.stack([words.label(0), words.label(1)], axis=1)
+    ranges, notes = said, ()
+    if end > exact:
+        ranges, notes = _mend_ranges(reader, said, first, exact)
+    astray = (ranges[:, 0] != np.concatenate([[1.0], ranges[:-1, 1]])) | ~(ranges[:, 1] > ranges[:, 0])
+    astray[-1] |= ranges[-1, 1] != first
     odd = np.flatnonzero(astray)
     if len(odd):
+        start, stop = ranges[odd[0]]
         raise FaceSetError(
-            f"{reader.path}: key {first + odd[0]}: identity range [{starts[odd[0]]:g}, {ends[odd[0]]:g}), "
+            f"{reader.path}: key {first + odd[0]}: identity range [{start:g}, {stop:g}), "
             f"expected ranges that follow one another from 1 to {first}"
         )
-    return np.stack([starts, ends], axis=1).astype(np.int64)
+    return Ranges(ranges.astype(np.int64), notes)
+
+
+def _true_bounds(reader: Reader, first: int, end: int) -> tuple[int, int] | None:
+    """The header's bounds before they were rounded to float32: where the identity records begin, and where they end."""
+    step = int(np.spacing(np.float32(end)))
+    around = range(max(1, first - step), first + step + 1)
+    near = [key for key in around if key in reader and _range_at(reader, key) is not None]
+    if not near:
+        return None
+    last = [key for key in range(end - 1 - step, end + step) if key in reader]
+    if not last:
+        raise FaceSetError(
+            f"{reader.path}: its header record says that identities go up to about key {end:,}, but there is no record "
+            "near it; check the set with: recordio verify"
+        )
+    return near[0], last[-1] + 1
+
+
+def _mend_ranges(reader: Reader, said: Floats, first: int, exact: int) -> tuple[Floats, tuple[str, ...]]:
+    """`said` with the ranges above `exact` as the images' labels give them, if they round to what the file says."""
+    sure = int(np.count_nonzero(np.logical_and.accumulate(said[:, 1] <= exact)))
+    begin = int(said[sure - 1, 1]) if sure else 1
+    labels = whole_labels(reader, np.arange(begin, first))
+    bounds = np.concatenate([[begin], begin + 1 + np.flatnonzero(np.diff(labels)), [first]])
+    found = np.stack([bounds[:-1], bounds[1:]], axis=1).astype(np.float64)
+    rounded = said[sure:]
+    if found.shape != rounded.shape or (found.astype(np.float32) != rounded.astype(np.float32)).any():
+        raise FaceSetError(
+            f"{reader.path}: the labels of the images from key {begin:,} on change {len(found) - 1:,} times and do not "
+            f"fit the {len(rounded):,} identity ranges there, even allowing for their rounding to float32"
+        )
+    note = (
+        f"the ranges of {len(rounded):,} identities pass key {exact:,}, where float32 rounds them; they were taken "
+        "from the images' labels"
+    )
+    return np.concatenate([said[:sure], found]), (note,)
 
 
 def _range_at(reader: Reader, key: int) -> tuple[int, int] | None:

@@ -45,6 +45,7 @@ class FaceSet:
         keys: The key of each image.
         labels: The class of each image, whole numbers from 0.
         ranges: [start, end) of the image keys of each identity record, in their order; None in a plain set.
+        notes: What the file cannot say exactly and how it was found, a sentence each; see `_tables.read_ranges`.
         classes: Number of classes: what `property` says, else the highest label + 1.
         size: (height, width) as `property` says, else None.
 
@@ -58,7 +59,8 @@ class FaceSet:
         self.path = Path(path)
         self.reader = Reader(_record_file(self.path))
         self.property = read_property(self.reader.path.with_name("property"))
-        self.ranges = read_ranges(self.reader)
+        ranges = read_ranges(self.reader)
+        self.ranges, self.notes = (None, ()) if ranges is None else ranges
         if self.ranges is None:
             self.keys = self.reader.keys
             self.labels = whole_labels(self.reader, self.keys)
@@ -146,6 +148,7 @@ class FaceSet:
             },
             "records": len(self.reader),
             "bytes": len(self.reader.buffer),
+            "notes": list(self.notes),
         }
 
     @cached_property

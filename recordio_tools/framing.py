@@ -21,6 +21,7 @@ HEAD = struct.Struct("<II")
 
 WHOLE, FIRST, MIDDLE, LAST = 0, 1, 2, 3
 _PARTS = {FIRST: "a first part", MIDDLE: "a middle part", LAST: "a last part"}
+_WINDOW = 1 << 20
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -74,11 +75,12 @@ def decode(buffer: memoryview, offset: int) -> tuple[bytes | memoryview, int]:
     return MAGIC.join(parts), _padded(end)
 
 
-def find_head(buffer: memoryview, offset: int) -> int | None:
-    """The first offset ≥ `offset` at which a readable record may start, or None: the way on past damage."""
+def find_head(buffer: memoryview, offset: int, end: int | None = None) -> int | None:
+    """The first offset from `offset` to before `end` at which a record may start, or None: the way on past damage."""
     position = offset + -offset % 4
-    step = 1 << 20
-    while position < len(buffer):
+    end = len(buffer) if end is None else end
+    while position < end:
+        step = min(_WINDOW, end - position)
         window = bytes(buffer[position : position + step + 7])
         hit = window.find(MAGIC)
         while 0 <= hit < step:
@@ -86,6 +88,60 @@ def find_head(buffer: memoryview, offset: int) -> int | None:
                 return position + hit
             hit = window.find(MAGIC, hit + 1)
         position += step
+    return None
+
+
+def is_head(buffer: memoryview, offset: int) -> bool:
+    """Whether a record may start at `offset`: the magic with the flag of a whole record or a first part."""
+    if not 0 <= offset <= len(buffer) - 8:
+        return False
+    magic, word = HEAD.unpack_from(buffer, offset)
+    return magic == MAGIC_WORD and word >> 29 in (WHOLE, FIRST)
+
+
+def ends_well(buffer: memoryview, after: int) -> bool:
+    """Whether a record may end at `after`: at the end of the data, or where another record starts, damaged perhaps.
+
+    A head counts if its magic is right, or if its length leads to a further magic. Where neither is so, the length that
+    led here is not to be believed.
+    """
+    if after + 8 > len(buffer) or bytes(buffer[after : after + 4]) == MAGIC:
+        return True  # what is left at the end of the data may be too short for a head
+    word = HEAD.unpack_from(buffer, after)[1]
+    further = after + 8 + _padded(word & MAX_LENGTH)
+    return word >> 29 <= LAST and (further == len(buffer) or bytes(buffer[further : further + 4]) == MAGIC)
+
+
+def check_end(buffer: memoryview, offset: int, after: int) -> None:
+    """Refuse a record, from `offset` to `after`, whose length cannot be right; `decode` has found no fault with it.
+
+    Raises:
+        DamageError: It ends where no record starts, or has the whole of another one inside.
+    """
+    expected = "the length to lead to the next record"
+    if not ends_well(buffer, after):
+        raise DamageError.of(f"a record that ends at byte {after:,}, where no record starts", expected, offset)
+    if (inner := swallowed(buffer, offset + 8, after)) is not None:
+        raise DamageError.of(f"a record with that at byte {inner:,} inside it", expected, offset)
+
+
+def swallowed(buffer: memoryview, start: int, end: int) -> int | None:
+    """The first offset in [start, end) of a record that a neighbour's damaged length has made part of its payload.
+
+    No payload that a right writer wrote has the magic at a multiple of 4. But writers are about that do not cut there,
+    so the magic alone proves nothing: it counts as a record if it is readable and followed by another head, or by the
+    end of the data, which chance gives to one false alarm in four billion.
+    """
+    head = find_head(buffer, start, end)
+    while head is not None:
+        try:
+            _, after = decode(buffer, head)
+        except DamageError:
+            pass
+        else:
+            if after == len(buffer) or is_head(buffer, after):
+                return head
+        head = find_head(buffer, head + 4, end)
     return None
 
 

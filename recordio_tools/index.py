@@ -6,17 +6,20 @@ multiple of 4.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recordio_tools import _index_cache
 from recordio_tools.errors import IndexMismatchError, MissingKeyError, SourceError
 from recordio_tools.whole import write_whole
 
 Int64s = NDArray[np.int64]
 
 _CHUNK = 1 << 18
+_LINES = 1 << 16
 _TAB, _NEWLINE, _ZERO, _NINE = b"\t\n09"
 _MOST_DIGITS = 18  # every number of 18 digits fits int64
 _LONGEST_LINE = 2 * _MOST_DIGITS + 3
@@ -42,8 +45,13 @@ class Index:
         _check_unique(keys, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Index":
+    def load(cls, path: str | Path, *, cache: bool = False) -> "Index":
         """Read an index file.
+
+        Args:
+            path: The text.
+            cache: Read the arrays from the cache beside the text, where there is one that was made from just this
+                text; else make it. See `_index_cache`.
 
         Raises:
             SourceError: There is no such file.
@@ -52,7 +60,7 @@ class Index:
         """
         path = Path(path)
         try:
-            keys, offsets = _parse(path)
+            keys, offsets = _index_cache.load(path, _parse) if cache else _parse(path)
         except FileNotFoundError:
             raise SourceError(
                 f"{path}: not there; if the record file is, make it with: recordio index {path.with_suffix('.rec')}"
@@ -96,10 +104,22 @@ class Index:
         slots = np.minimum(np.searchsorted(ascending, keys), len(order) - 1)
         return np.where(ascending[slots] == keys, order[slots], -1)
 
+    def ends(self, size: int) -> Int64s:
+        """Where each record ends if the index holds all records of a file of `size` bytes: at the next one's offset."""
+        order = np.argsort(self.offsets, kind="stable")
+        ends = np.empty(len(self), np.int64)
+        ends[order] = np.append(self.offsets[order], size)[1:]
+        return ends
+
     def save(self, path: str | Path) -> None:
         """Write the index as text, whole or not at all."""
-        lines = map("%d\t%d\n".__mod__, zip(self.keys.tolist(), self.offsets.tolist(), strict=True))
-        write_whole(Path(path), "".join(lines).encode())
+        write_whole(Path(path), self._text())
+
+    def _text(self) -> Iterator[bytes]:
+        for start in range(0, len(self), _LINES):
+            part = slice(start, start + _LINES)
+            lines = map("%d\t%d\n".__mod__, zip(self.keys[part].tolist(), self.offsets[part].tolist(), strict=True))
+            yield "".join(lines).encode()
 
     def _make_table(self) -> memoryview:
         """Position by key, -1 where there is none; empty where keys are too sparse for a table."""

@@ -1,21 +1,25 @@
 """Reads a record file: by key, by position, or all of it in file order. The mirror image of `writer`.
 
 The file is mapped, not read: a record costs about two microseconds and no system call, and processes share
-the page cache. The mapping is opened at first use, so a reader may be made in one process and used in others,
-after fork and after spawn, by many threads at once. Nothing is cached between calls and no position is kept.
+the page cache. For a cold file of which few records are wanted there are positioned reads instead, one a record. Either
+is opened at first use, so a reader may be made in one process and used in others, after fork and after spawn, by many
+threads at once. Nothing is cached between calls and no position is kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 
 from recordio_tools import framing
 from recordio_tools._mapped import map_file
+from recordio_tools._positioned import PositionedFile
 from recordio_tools.errors import DamageError, IndexMismatchError, MissingKeyError, RecordIOError
 from recordio_tools.framing import HEAD, MAGIC_WORD, MAX_LENGTH
 from recordio_tools.index import Index, Int64s
+
+Access = Literal["mapped", "positioned"]
 
 
 class Reader:
@@ -30,26 +34,47 @@ class Reader:
     None or another record's bytes: a record of several parts cut short, an illegal part flag, an offset into
     the middle of a record, an offset past the end.
 
-    The file must not be cut short while it is mapped; the system would end the process, as with every mapped
+    A mapped file must not be cut short while it is read; the system would end the process, as with every mapped
     file.
 
     Args:
         path: The record file.
         index: The index file; by default the one beside `path`, or an Index, for instance from `rebuild`.
+        access: "mapped", the fastest for a file in memory and for reading in file order; or "positioned", one read of
+            just the record, for random records of a cold file. What is read is the same. To visit all records of a
+            cold file at random, see `order.block_shuffled`.
+        cache: Keep the parsed index beside its text for the next time, see `Index.load`.
 
     Raises:
         SourceError: A file is not there.
         IndexMismatchError: The index cannot be parsed, or points past the end of the record file.
     """
 
-    def __init__(self, path: str | Path, index: str | Path | Index | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        index: str | Path | Index | None = None,
+        *,
+        access: Access = "mapped",
+        cache: bool = False,
+    ) -> None:
+        if access not in get_args(Access):
+            raise RecordIOError(f"access {access!r} was given, expected one of: {', '.join(get_args(Access))}")
         self.path = Path(path)
+        self.access: Access = access
         self._closed = False
         self._buffer: memoryview | None = map_file(self.path)
         self._size = len(self._buffer)
-        self.index = index if isinstance(index, Index) else Index.load(index or self.path.with_suffix(".idx"))
+        if not isinstance(index, Index):
+            index = Index.load(index or self.path.with_suffix(".idx"), cache=cache)
+        self.index = index
         self._offsets = self.index.offsets.data
         self._check_offsets()
+        in_file_order = bool((np.diff(self.index.offsets) > 0).all())
+        self._ends = None if in_file_order else self.index.ends(self._size)
+        self._file: PositionedFile | None = None
+        if access == "positioned":
+            self._buffer = None  # mapped again only where somebody asks for it
 
     @property
     def keys(self) -> Int64s:
@@ -94,23 +119,38 @@ class Reader:
         """
         return self.view_at(self.index.position(key))
 
+    def read_many(self, keys: Sequence[int] | Int64s) -> list[bytes]:
+        """As `read`, for many keys at once, in their order."""
+        return [bytes(view) for view in self.view_many(keys)]
+
+    def view_many(self, keys: Sequence[int] | Int64s) -> list[memoryview]:
+        """As `view`, for many keys at once, in their order."""
+        wanted = np.asarray(keys, np.int64)
+        places = self.index.positions(wanted)
+        for missing in np.flatnonzero(places < 0)[:1]:
+            self.index.position(int(wanted[missing]))  # which says what the index holds
+        return [self.view_at(position) for position in places.tolist()]
+
     def read_at(self, position: int) -> bytes:
         """As `read`, for the record that stands at `position` in the index."""
         return bytes(self.view_at(position))
 
     def view_at(self, position: int) -> memoryview:
         """As `view`, for the record that stands at `position` in the index."""
-        offset = self._offsets[position]
+        offsets, ends = self._offsets, self._ends  # this is the hot path: no call that it can do without
+        offset = offsets[position]
+        end = offsets[position + 1] if ends is None and position + 1 < len(offsets) else self._end(position)
+        if self.access == "positioned" and (payload := self._positioned().fetch(offset, end)) is not None:
+            return payload  # anything but a whole record is read, or refused, as in a mapped file
         buffer = self._buffer if self._buffer is not None else self._open()
         magic, length = HEAD.unpack_from(buffer, offset)  # offsets are checked to leave 8 bytes
         start = offset + 8
-        if magic == MAGIC_WORD and length <= MAX_LENGTH and start + (length + 3 & ~3) <= self._size:
+        if magic == MAGIC_WORD and length <= MAX_LENGTH and start + (length + 3 & ~3) == end:
             return buffer[start : start + length]
         try:
-            payload, _ = framing.decode(buffer, offset)
+            return memoryview(self._decode(buffer, offset, end))
         except DamageError as error:
             raise self.damage(error, position) from None
-        return memoryview(payload)
 
     def damage(self, error: DamageError, position: int) -> DamageError:
         """`error`, found in the record at `position`, with this file's name, the key and what to do next."""
@@ -121,6 +161,9 @@ class Reader:
         """Let go of the file; views that were handed out stay valid and keep it mapped."""
         self._closed = True
         self._buffer = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __enter__(self) -> Self:
         return self
@@ -130,25 +173,52 @@ class Reader:
 
     def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
-        state["_buffer"] = state["_offsets"] = None  # views cannot be pickled; they are taken anew at first use
+        state["_buffer"] = state["_offsets"] = state["_file"] = None  # not to be pickled; taken anew at first use
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._offsets = self.index.offsets.data
 
+    def _end(self, position: int) -> int:
+        """Where the index says that the last record ends, or any record of a file that is not in file order."""
+        return self._size if self._ends is None else int(self._ends[position])
+
+    def _decode(self, buffer: memoryview, offset: int, end: int) -> bytes | memoryview:
+        """A record of several parts, or one that does not end where the index says, judged by its bytes.
+
+        The index may leave records out, or be wrong about the next one. But a record that ends where none starts, or
+        has the whole of another one inside, has a damaged length; mxnet would return another record's bytes.
+        """
+        payload, after = framing.decode(buffer, offset)
+        if after != end:
+            framing.check_end(buffer, offset, after)
+        return payload
+
     def _open(self) -> memoryview:
         """Map the file in a process that received this reader; racing threads map it twice, which is harmless."""
         if self._closed:
             raise RecordIOError(f"{self.path}: the reader is closed; open another")
         buffer = map_file(self.path)
-        if len(buffer) != self._size:
-            raise IndexMismatchError(
-                f"{self.path}: has {len(buffer):,} bytes, expected the {self._size:,} of when it was opened; "
-                "open it anew"
-            )
+        self._check_size(len(buffer))
         self._buffer = buffer
         return buffer
+
+    def _positioned(self) -> PositionedFile:
+        """The file for positioned reads, opened at first use."""
+        if self._file is None:
+            if self._closed:
+                raise RecordIOError(f"{self.path}: the reader is closed; open another")
+            file = PositionedFile(self.path)
+            self._check_size(file.size)
+            self._file = file
+        return self._file
+
+    def _check_size(self, size: int) -> None:
+        if size != self._size:
+            raise IndexMismatchError(
+                f"{self.path}: has {size:,} bytes, expected the {self._size:,} of when it was opened; open it anew"
+            )
 
     def _check_offsets(self) -> None:
         beyond = np.flatnonzero(self.index.offsets > self._size - 8)

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -37,12 +37,12 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` at `path`; whatever happens, `path` is the old file or the new one."""
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Put `data`, given at once or in pieces, at `path`; whatever happens, `path` is the old file or the new one."""
     file, beside = open_beside(path)
     try:
         with file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             flush_to_disk(file)
         beside.replace(path)
     except BaseException:

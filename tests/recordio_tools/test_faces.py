@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recordio_tools import FaceSet, Header, Writer, pack
+from recordio_tools import FaceSet, Header, Reader, Writer, pack
+from recordio_tools._tables import read_ranges
 from recordio_tools.errors import DamageError, FaceSetError, IndexMismatchError, RecordIOError, SourceError
 from recordio_tools.images import encode_rgb
+from recordio_tools.index import Index
 from recordio_tools.listing import Listed, format_line, read_listing
 
 MakeSet = Callable[..., Path]
@@ -138,7 +140,7 @@ CONTRADICTIONS: dict[str, tuple[list[tuple[int, bytes]], str | None, str]] = {
     "past 2^24": (
         [image(1, 0.0), (0, pack(Header(2, [2.0, 2.0**24 + 2], 0), b"")), bounds(2, 1, 2)],
         None,
-        "float32 rounds the identity ranges",
+        "identities go up to about key 16,777,218, but there is no record near it",
     ),
     "a label that is no class": ([image(0, 0.5)], None, "key 0: label 0.5"),
     "a negative label": ([image(0, -1.0)], None, "key 0: label -1"),
@@ -252,3 +254,58 @@ def test_fingerprint_is_the_sha_256_of_the_record_file(tmp_path: Path) -> None:
 def test_everything_raised_is_of_one_tree() -> None:
     for error in (DamageError, FaceSetError, IndexMismatchError, SourceError):
         assert issubclass(error, RecordIOError)
+
+
+def test_ranges_that_float32_rounds_are_found_from_the_records(tmp_path: Path) -> None:
+    """As in Glint360K, with 8 for 2^24: what passes it is off by one in the file, and the header too."""
+    labels = [0, 0, 0, 1, 1, 1, 1, 2, 2, 3]  # keys 1 … 10: identities [1, 4), [4, 8), [8, 10), [10, 11)
+    records = [image(key, [float(label), 1.0]) for key, label in enumerate(labels, 1)]
+    said = [(1, 4), (4, 8), (8, 10), (10, 11)]
+    folder = write(tmp_path, [*records, bounds(0, 11, 15), *(bounds(11 + k, *pair) for k, pair in enumerate(said))])
+    reader = Reader(folder / "train.rec")
+    exact, mended = read_ranges(reader), read_ranges(reader, exact=8)
+    assert exact is not None
+    assert mended is not None
+    assert exact.bounds.tolist() == mended.bounds.tolist() == [list(pair) for pair in said]
+    assert exact.notes == ()
+    assert mended.notes == (
+        "the ranges of 2 identities pass key 8, where float32 rounds them; they were taken from the images' labels",
+    )
+
+
+def test_rounded_ranges_that_the_labels_contradict(tmp_path: Path) -> None:
+    records = [image(key, [float(label), 1.0]) for key, label in enumerate([0, 0, 1, 2], 1)]
+    folder = write(tmp_path, [*records, bounds(0, 5, 7), bounds(5, 1, 3), bounds(6, 3, 5)])
+    with pytest.raises(FaceSetError, match="from key 3 on change 1 times and do not fit the 1 identity ranges"):
+        read_ranges(Reader(folder / "train.rec"), exact=3)
+
+
+@pytest.mark.slow
+def test_a_set_of_the_size_of_glint360k_opens(tmp_path: Path) -> None:
+    """17.1 million tiny images, 1,000 to 1,002 an identity: half of the bounds above 2^24 are odd, and off."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1000, 1003, 17_100)
+    images, people = int(counts.sum()), len(counts)
+    stops = 1 + np.cumsum(counts)
+    tops = np.concatenate([[images + 1, *(stops - counts)], [images + 1 + people, *stops]]).reshape(2, -1)
+    keys = np.concatenate([np.arange(1, images + 1), [0], images + 1 + np.arange(people)])
+    body = np.zeros(images, "<u4, <u4, <u4, <f4, <u8, <u8, <f4, <f4, <u4")  # 44 bytes: an image of four
+    body["f0"], body["f1"], body["f2"], body["f4"] = 0xCED7230A, 36, 2, keys[:images]
+    body["f6"], body["f7"] = np.repeat(np.arange(people), counts), 1
+    ranges = np.zeros(people + 1, "<u4, <u4, <u4, <f4, <u8, <u8, <f4, <f4")
+    ranges["f0"], ranges["f1"], ranges["f2"], ranges["f4"], ranges["f6"], ranges["f7"] = (
+        0xCED7230A, 32, 2, keys[images:], *tops,
+    )  # fmt: skip
+    with (tmp_path / "train.rec").open("wb") as file:
+        body.tofile(file)
+        ranges.tofile(file)
+    places = np.concatenate([44 * np.arange(images), 44 * images + 40 * np.arange(people + 1)])
+    Index(keys, places, tmp_path / "train.idx").save(tmp_path / "train.idx")
+    del body, ranges
+    faces = FaceSet(tmp_path)
+    assert len(faces) == images > 2**24
+    np.testing.assert_array_equal(faces.counts(), counts)
+    assert len(faces.notes) == 1
+    assert faces.ranges is not None
+    np.testing.assert_array_equal(faces.ranges[:, 1], stops)
+    assert (faces.ranges.astype(np.float32) != faces.ranges).any()

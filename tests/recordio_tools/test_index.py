@@ -1,4 +1,6 @@
 import pickle
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from recordio_tools import Header, Reader, Writer, index, pack
 from recordio_tools.errors import DamageError, IndexMismatchError, MissingKeyError, SourceError
+from recordio_tools.framing import MAGIC, MAX_LENGTH
 from recordio_tools.index import Index
 from recordio_tools.rebuild import rebuild
 
@@ -155,3 +158,51 @@ def test_rebuild_of_nothing(tmp_path: Path) -> None:
         rebuild(tmp_path / "a.rec")
     with pytest.raises(SourceError, match="is a folder"):
         rebuild(tmp_path)
+
+
+def damages_of(data: bytes, offsets: list[int]) -> Iterator[tuple[str, bytes, int]]:
+    """Each way to damage one record of `data`: its name, the bytes, and the position of the damaged record."""
+    for position, at in enumerate(offsets):
+        (word,) = struct.unpack("<I", data[at + 4 : at + 8])
+
+        def put(new: bytes, to: int) -> bytes:
+            return data[:to] + new + data[to + len(new) :]
+
+        yield "magic", put(b"\1", at), position
+        for flag in (2, 3, 4, 7):
+            yield f"flag {flag}", put(struct.pack("<I", flag << 29 | word & MAX_LENGTH), at + 4), position
+        for length in (0, 4, 24, 60, 100, 1000, 1 << 20, MAX_LENGTH):
+            if length != word & MAX_LENGTH:
+                yield f"length {length}", put(struct.pack("<I", length), at + 4), position
+
+
+def test_past_any_damage_all_other_records_are_recovered_and_nothing_else(tmp_path: Path) -> None:
+    rec = tmp_path / "a.rec"
+    payloads = [pack(Header(0, float(key), key), b"%d" % key * key) for key in range(1, 9)]
+    payloads[4] += b"\0" * (-len(payloads[4]) % 4) + MAGIC * 2 + b"tail"  # one of several parts
+    with Writer(rec) as writer:
+        for key, payload in enumerate(payloads, 1):
+            writer.write(key, payload)
+    offsets = Index.load(tmp_path / "a.idx").offsets.tolist()
+    sound, tried = rec.read_bytes(), 0
+    for name, data, position in damages_of(sound, offsets):
+        rec.write_bytes(data)
+        made, damages = rebuild(rec, past_damage=True)
+        found = [payload for _, payload in Reader(rec, made)]
+        others = [payload for place, payload in enumerate(payloads) if place != position]
+        assert [payload for payload in found if payload in others] == others, (name, position)
+        strangers = [payload for payload in found if payload not in payloads]
+        assert len(strangers) <= 1, (name, position)  # the damaged record itself, shortened
+        assert damages, (name, position)
+        assert damages.total == len(damages)
+        tried += 1
+    assert tried > 80
+
+
+def test_a_file_of_damage_alone_is_counted_and_does_not_fill_the_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.rec").write_bytes((MAGIC + struct.pack("<I", MAX_LENGTH)) * 5000)
+    told: list[tuple[int, int]] = []
+    made, damages = rebuild(tmp_path / "a.rec", past_damage=True, progress=lambda *at: told.append(at))
+    assert len(made) == 0
+    assert (damages.total, len(damages)) == (5000, 1000)
+    assert told == [(40_000, 40_000)]
