@@ -137,6 +137,8 @@ def checked_outputs(outputs: Outputs, classes: int, size: int | None = None) -> 
         raise DataError(
             f"found features of shape {features.shape} and logits of shape {logits.shape}, not (N, D) and (N, C)"
         )
+    if not logits.shape[1]:
+        raise DataError(f"found logits of shape {logits.shape}: there is no class to judge by")
     if not len(logits):
         raise DataError("there is no image to fit a rule on or to judge: the features and logits have no rows")
     if logits.shape[1] != classes:

@@ -31,8 +31,8 @@ class Knn(Rule):
 
     @property
     def width(self) -> int:
-        """The similarities to the whole bank, and to find the k-th as many places."""
-        return max(self.classes, self.size, 2 * len(self.bank))
+        """The similarities to the whole bank, which are float32; a wide block is what makes the products fast."""
+        return max(self.classes, self.size, len(self.bank) // 2)
 
     def _judge(self, features: Floats, logits: Floats) -> Judgement:
         # By float32 products the k-th neighbour is found; its distance is then taken from the difference itself.

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from facerec_oltr.errors import DataError
 from facerec_oltr.open_set._base import Floats, Ints, Judgement, Outputs, Rule, RuleConfig, blocks, checked_training
-from facerec_oltr.open_set._centroids import class_means, unit
+from facerec_oltr.open_set._centroids import class_means
 from facerec_oltr.open_set._weibull import fit_tail, tail_scores
 from facerec_oltr.open_set.energy import log_sum_exp
 
@@ -47,9 +47,11 @@ def distance(v: Floats, mean: Floats, measure: Measure, euclidean_weight: float)
     """
     result = np.zeros(len(v))
     if measure != "cosine":
-        result += euclidean_weight * np.linalg.norm(v - mean, axis=1)
+        difference = v - mean
+        result += euclidean_weight * np.sqrt(_dot(difference, difference))
     if measure != "euclidean":
-        result += 1 - (unit(v) * unit(mean)).sum(axis=1)
+        lengths = np.sqrt(_dot(v, v) * _dot(mean, mean))
+        result += 1 - _dot(v, mean) / np.where(lengths > 0, lengths, 1)
     return result
 
 
@@ -68,6 +70,11 @@ class OpenMax(Rule):
     choices: "OpenMaxConfig"
 
     @property
+    def width(self) -> int:
+        """The logits, what is left of them and what they become, one mean and the difference to it, and room."""
+        return 8 * self.classes
+
+    @property
     def without_tail(self) -> Ints:
         """The classes that move nothing, because no tail could be fitted."""
         return np.flatnonzero(~self.tails.fitted)
@@ -75,10 +82,11 @@ class OpenMax(Rule):
     def revise(self, logits: Floats) -> tuple[Floats, Floats]:
         """v̂ of the known classes (B, C) and v̂_0 (B,) of logits (B, C); equal logits rank by the lower class."""
         alpha = min(self.choices.alpha, self.classes)
-        ranked = np.argsort(-logits, axis=1, kind="stable")[:, :alpha]
         revised, unknown, images = logits.copy(), np.zeros(len(logits)), np.arange(len(logits))
+        left = logits.copy()
         for place in range(alpha):
-            classes = ranked[:, place]
+            classes = left.argmax(axis=1)
+            left[images, classes] = -np.inf
             d = distance(logits, self.means[classes], self.choices.measure, self.choices.euclidean_weight)
             omega = tail_scores(d, *(values[classes] for values in self.tails[1:]))
             moved = logits[images, classes] * omega * self.tails.fitted[classes] * (alpha - place) / alpha
@@ -95,8 +103,8 @@ class OpenMax(Rule):
         known = log_sum_exp(revised)
         if self.choices.score == "log_odds":
             return Judgement(top, known - unknown)
-        probability = np.exp(best - np.logaddexp(known, unknown))
-        return Judgement(top, np.where(best >= unknown, probability, -np.inf))
+        total = np.logaddexp(known, unknown)
+        return Judgement(top, np.where(best >= unknown, np.exp(best - total), -np.exp(unknown - total)))
 
 
 class OpenMaxConfig(RuleConfig):
@@ -109,8 +117,8 @@ class OpenMaxConfig(RuleConfig):
         euclidean_weight: w, what a Euclidean distance is multiplied by.
         score: ``log_odds`` is log P(known)/P(unknown), which orders images as 1 − P(unknown) does and does not end
             at 1; ``margin`` is max v̂ − v̂_0, whose threshold 0 rejects just where the unknown class is on top;
-            ``paper`` is P of the top known class, and −inf (never accepted) where the unknown class is on top: with
-            a threshold ε it is the paper's whole rule, but it does not order what it rejects.
+            ``paper`` is P of the top known class, and −P(unknown) where the unknown class is on top: with a
+            threshold ε >= 0 it is the paper's whole rule.
     """
 
     kind: Literal["openmax"] = "openmax"
@@ -138,10 +146,14 @@ class OpenMaxConfig(RuleConfig):
             )
         means, _ = class_means(logits, targets, classes, counted=right.astype(np.float64))
         distances = np.empty(len(logits))
-        for rows in blocks(*logits.shape):
+        for rows in blocks(len(logits), 8 * classes):
             own = means[targets[rows]]
             distances[rows] = distance(logits[rows].astype(np.float64), own, self.measure, self.euclidean_weight)
         return OpenMax(classes, means, _fit_tails(distances[right], targets[right], classes, self.tail), self)
+
+
+def _dot(a: Floats, b: Floats) -> Floats:
+    return np.einsum("bc,bc->b", a, b)
 
 
 def _fit_tails(distances: Floats, labels: Ints, classes: int, tail: int) -> Tails:

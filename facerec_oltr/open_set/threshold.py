@@ -86,8 +86,8 @@ class PseudoOpenThreshold(ThresholdRule):
             np.count_nonzero(group) - np.searchsorted(np.sort(scores[group]), steps, side="left")
             for group in (known, right, ~known)
         )
-        if self.criterion == "youden":
-            worth = accepted_known / np.count_nonzero(known) - accepted_unknown / np.count_nonzero(~known)
+        if self.criterion == "youden":  # times both counts: whole numbers, so that equally good ones are equal
+            worth = accepted_known * np.count_nonzero(~known) - accepted_unknown * np.count_nonzero(known)
         else:  # 2 TP / (2 TP + K_mis + K_rej + O_acc), where K_mis + K_rej are the knowns that are no TP
             worth = 2 * accepted_right / (accepted_right + np.count_nonzero(known) + accepted_unknown)
         return float(steps[np.argmax(worth)])

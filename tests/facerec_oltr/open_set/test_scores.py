@@ -206,3 +206,8 @@ def test_configs_are_read_by_kind_and_refuse_what_makes_no_sense() -> None:
     ):
         with pytest.raises(ValidationError, match=r"greater than 0|finite|does not match"):
             read(wrong)
+
+
+def test_logits_of_no_class_are_refused() -> None:
+    with pytest.raises(DataError, match="no class to judge by"):
+        MaxLogitConfig().fit(None, None, classes=0).score(Outputs(np.zeros((2, 3)), np.zeros((2, 0))))

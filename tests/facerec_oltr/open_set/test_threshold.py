@@ -1,6 +1,7 @@
 """Thresholds against a loop over every cut, and what is defined at ties, empty sides and damaged scores."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -58,12 +59,13 @@ def test_pseudo_open_thresholds_are_the_best_of_a_loop_over_all_cuts(seed: int) 
     for T in sorted(set(judged.scores.tolist())):
         decided = decide(*judged, T)
         known = labels != UNKNOWN
-        youden[T] = np.mean(decided[known] != UNKNOWN) - np.mean(decided[~known] != UNKNOWN)
+        accepted = [int(np.sum(decided[group] != UNKNOWN)) for group in (known, ~known)]
+        youden[T] = Fraction(accepted[0], int(known.sum())) - Fraction(accepted[1], int((~known).sum()))
         authors_f[T] = f_measures(decided, labels).authors
     T = PseudoOpenThreshold().choose(judged, labels)
     assert max(youden, key=youden.__getitem__) == T
     fpr, tpr, _ = roc_curve(labels != UNKNOWN, judged.scores)
-    assert youden[T] == pytest.approx(np.max(tpr - fpr))
+    assert float(youden[T]) == pytest.approx(np.max(tpr - fpr), abs=1e-12)
     assert PseudoOpenThreshold(criterion="authors_f").choose(judged, labels) == max(
         authors_f, key=authors_f.__getitem__
     )
