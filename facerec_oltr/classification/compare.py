@@ -63,12 +63,15 @@ class Comparison:
 
     def markdown(self) -> str:
         """The table, with words on how to read it, as Markdown."""
-        lines = [
+        words = (
             f"Data set `{self.dataset}`, per cent, mean ± standard deviation over seeds. Closed: accuracy by shots "
             f"(convention `{self.shots}`, means over classes) and over all images. Open: the same for known images, a "
             f"rejection being wrong, and the authors' F, with the threshold of the rule `{self.rule}` chosen on "
             "validation; *never* is the F of rejecting nobody. AUROC, FPR at 95 % TPR (lower is better) and OSCR need "
-            "no threshold.",
+            "no threshold."
+        )
+        lines = [
+            words,
             "",
             f"| method | seeds | {' | '.join(COLUMNS)} |",
             f"|---|---|{'---|' * len(COLUMNS)}",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facerec_oltr.data import Split
+from facerec_oltr.data import DataSet, Split
 from facerec_oltr.engine.finished import FinishedRun
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.open_set import decide, detection, f_measures
@@ -114,7 +114,7 @@ class _Splits:
     """The outputs of a run on every split that its data set has."""
 
     def __init__(self, run: FinishedRun, on_progress: Progress) -> None:
-        found = {split: data for split in _SPLITS if (data := _open(run, split)) is not None}
+        found: dict[Split, DataSet] = {split: data for split in _SPLITS if (data := _open(run, split)) is not None}
         total, done = sum(map(len, found.values())), 0
         self.outputs: dict[Split, Outputs] = {}
         self.labels: dict[Split, Labels] = {}
@@ -146,7 +146,7 @@ class _Splits:
 _SPLITS: tuple[Split, ...] = ("train", "val", "test", "open_val", "open_test")
 
 
-def _open(run: FinishedRun, split: Split) -> Any:
+def _open(run: FinishedRun, split: Split) -> DataSet | None:
     """A split, or None where the data set does not have it; the training and test splits must be there."""
     config = run.experiment.data
     if split not in ("train", "test") and split not in config.splits():
