@@ -42,7 +42,7 @@ RULES: Mapping[str, OpenSetConfig] = {
     "reachability": ReachabilityConfig(centroids="class_means"),
     "memory": ReachabilityConfig(centroids="memory"),
     "nearest_centroid": NearestCentroidConfig(),
-    "knn": KnnConfig(),
+    "knn": KnnConfig(k=1),  # most classes of a long tail have no second image to be near to
     "openmax": OpenMaxConfig(),
 }
 """Every rule by the name under which it appears; `memory` is reachability over the head's own centroids."""

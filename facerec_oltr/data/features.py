@@ -8,10 +8,11 @@ the open splits need no labels.
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from facerec_oltr.components import Config
 from facerec_oltr.data._base import STRANGER, Split
@@ -24,16 +25,16 @@ class Features:
     Args:
         path: the ``.npz``.
         classes: C of the training split; None for the training split itself, and 0 for strangers.
-        normalise: bring every vector to length 1.
+        length: that every vector is brought to; None leaves them as they are.
 
     Raises:
         DataError: the file is missing or no such file, its arrays do not fit, a value is not finite, or labels are not
             what the split needs: 0 … C − 1, in training each at least once and at least two.
     """
 
-    def __init__(self, path: Path, *, classes: int | None, normalise: bool) -> None:
+    def __init__(self, path: Path, *, classes: int | None, length: float | None) -> None:
         table = _read(path)
-        vectors = np.ascontiguousarray(_array(table, "features", path), np.float32)
+        vectors = _array(table, "features", path).astype(np.float32)
         labels = np.full(len(vectors), STRANGER) if classes == 0 else _array(table, "labels", path)
         if vectors.ndim != 2 or not vectors.shape[1] or labels.shape != vectors.shape[:1]:
             raise DataError(
@@ -53,8 +54,8 @@ class Features:
                 f"{path}: found labels from {labels.min()} to {labels.max()}, expected those of training, "
                 f"0 to {classes - 1}"
             )
-        if normalise:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        if length is not None:
+            vectors *= length / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         self._vectors = vectors
         self.shape = (vectors.shape[1],)
         digest = hashlib.sha256(vectors.tobytes())
@@ -74,12 +75,13 @@ class FeaturesConfig(Config):
 
     Attributes:
         path: the folder.
-        normalise: bring every vector to length 1, as face embeddings are compared.
+        length: that every vector is brought to, as face embeddings are compared by angle; None leaves them as they
+            are. A cosine head does not care; a linear one learns next to nothing from vectors of length 1.
     """
 
     kind: Literal["features"] = "features"
     path: Path
-    normalise: bool = True
+    length: Annotated[float, Field(gt=0)] | None = 16.0
 
     def splits(self) -> tuple[Split, ...]:
         """The splits whose files are there."""
@@ -91,11 +93,11 @@ class FeaturesConfig(Config):
         Raises:
             DataError: as ``Features``; or the vectors of the split are longer or shorter than those of training.
         """
-        train = Features(self.path / "train.npz", classes=None, normalise=self.normalise)
+        train = Features(self.path / "train.npz", classes=None, length=self.length)
         if split == "train":
             return train
         path = self.path / f"{split}.npz"
-        made = Features(path, classes=0 if split.startswith("open") else train.classes, normalise=self.normalise)
+        made = Features(path, classes=0 if split.startswith("open") else train.classes, length=self.length)
         if made.shape != train.shape:
             raise DataError(
                 f"{path}: found vectors of length {made.shape[0]}, expected {train.shape[0]} as in training"

@@ -18,18 +18,18 @@ def write(folder: Path, split: str = "train", change: dict[str, Any] | None = No
     return folder
 
 
-def test_vectors_come_in_the_order_asked_for_and_of_length_one(tmp_path: Path) -> None:
-    data = FeaturesConfig(path=write(tmp_path)).build()
+def test_vectors_come_in_the_order_and_of_the_length_asked_for(tmp_path: Path) -> None:
+    data = FeaturesConfig(path=write(tmp_path), length=5).build()
     assert (len(data), data.classes, data.shape) == (3, 2, (2,))
     assert data.labels.tolist() == [1, 0, 1]
     batch = data.batch(np.array([1, 0]))
     assert batch.dtype == np.float32
-    np.testing.assert_allclose(batch, [[0, 1], [0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(batch, [[0, 5], [3, 4]], rtol=1e-6)
 
 
 def test_lengths_are_kept_where_asked_and_a_zero_vector_stays_zero(tmp_path: Path) -> None:
     folder = write(tmp_path, change={"features": VECTORS * [[1], [0], [1]]})
-    np.testing.assert_array_equal(FeaturesConfig(path=folder, normalise=False).build().batch(np.array([0])), [[3, 4]])
+    np.testing.assert_array_equal(FeaturesConfig(path=folder, length=None).build().batch(np.array([0])), [[3, 4]])
     np.testing.assert_array_equal(FeaturesConfig(path=folder).build().batch(np.array([1])), [[0, 0]])
 
 
