@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install -c constraints.txt
+ORACLE_PIP := .oracle/bin/pip --disable-pip-version-check --quiet install --no-deps
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check format oracle bench bench-recordio clean
 
 demo: .venv/run.stamp
 	$(BIN)/facerec demo --out demo
@@ -25,11 +26,18 @@ format: .venv/check.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/test.stamp
+# recordio_tools against real mxnet 1.9.1, which lives in an environment of its own; tests/oracle says why.
+oracle: .oracle/oracle.stamp
+	.oracle/bin/python -m pytest tests/oracle
+
+bench: .venv/test.stamp bench-recordio
 	$(BIN)/python benchmarks/meta_embedding.py
 
+bench-recordio: .oracle/bench.stamp
+	PYTHONPATH=.oracle/bench .oracle/bin/python -m benchmarks.recordio
+
 clean:
-	rm -rf .venv demo dist build
+	rm -rf .venv .oracle demo dist build
 
 # torch goes first, pinned and alone: pip then takes a CPU wheel that lies at hand, and nothing later replaces it.
 .venv/run.stamp: pyproject.toml constraints.txt
@@ -47,4 +55,14 @@ clean:
 
 .venv/check.stamp: .venv/test.stamp
 	$(PIP) --group check
+	touch $@
+
+.oracle/oracle.stamp: tests/oracle/requirements.txt
+	$(PYTHON) -m venv .oracle
+	@echo "installing mxnet 1.9.1 into .oracle (50 MB to download, 300 MB on the disk) ..."
+	$(ORACLE_PIP) -r $<
+	touch $@
+
+.oracle/bench.stamp: tests/oracle/requirements-bench.txt .oracle/oracle.stamp
+	$(ORACLE_PIP) --upgrade --target .oracle/bench -r $<
 	touch $@

@@ -33,6 +33,7 @@ class RecordCopier:
     """Gathers records of `faces` into a buffer of `BLOCK` bytes, which every block shares."""
 
     def __init__(self, faces: FaceSet) -> None:
+        self.faces = faces
         self._source = faces.reader.buffer
         self._words = np.frombuffer(self._source, "<u4", len(self._source) // 4)
         self._offsets = faces.offsets()

@@ -18,7 +18,7 @@ from recordio_tools.faces import FaceSet
 from recordio_tools.header import FLOAT32_EXACT
 from recordio_tools.index import Int64s
 from recordio_tools.longtail import Plan, Rule
-from recordio_tools.plot import images_per_identity
+from recordio_tools.plot import check_matplotlib, images_per_identity
 from recordio_tools.set_writer import SetWriter, new_set, write_manifest
 
 
@@ -50,12 +50,13 @@ def build_longtail(
 
     Raises:
         PlanError: The source cannot give what the rule asks for.
-        SourceError: The source is missing, or `out` may not be replaced.
+        SourceError: The source is missing, `out` may not be replaced, or matplotlib cannot be loaded.
         DamageError, FaceSetError, IndexMismatchError: The source is broken.
     """
     given, out = str(source), Path(out)
     if seed < 0:
         raise PlanError(f"seed {seed} was given, expected 0 or more")
+    check_matplotlib()
     faces = FaceSet(source)
     present = np.flatnonzero(faces.counts())
     available = faces.counts()[present]
@@ -63,8 +64,8 @@ def build_longtail(
     if out.resolve() == faces.reader.path.parent.resolve():
         raise SourceError(f"{out}: is the source itself; give another folder")
     with new_set(out, force=force) as folder:
-        with SetWriter(folder, *(faces.size or _size_of(faces))) as copy:
-            _copy_records(faces, copy, *_kept_positions(faces, present, plan), progress)
+        with SetWriter(folder, *size_of(faces)) as copy:
+            copy_records(RecordCopier(faces), copy, *_kept_positions(faces, present, plan), progress)
         manifest = _manifest(faces, given, present, available, plan, rule, seed, FaceSet(folder))
         write_manifest(folder, manifest)
         images_per_identity(plan.counts, available[plan.identities], folder / "images_per_identity.png")
@@ -92,20 +93,32 @@ def shot_bins(counts: Int64s) -> dict[str, dict[str, int]]:
     }
 
 
-def _copy_records(
-    faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s, progress: Callable[[int, int], None]
+def copy_records(
+    copier: RecordCopier,
+    copy: SetWriter,
+    labels: Int64s,
+    positions: Int64s,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Copy the records at `positions`, many at once where their layout allows it."""
-    copier = RecordCopier(faces)
+    """Append the records at `positions` of the copier's set, many at once where their layout allows it.
+
+    Args:
+        copier: Of the source; a set with several sources has one of each.
+        copy: What to append to.
+        labels: The new class of each image.
+        positions: Which images.
+        progress: Called with (images in `copy`, images in it at the end of this call).
+    """
+    faces, total = copier.faces, copy.images + len(positions)
     for start, end in copier.blocks(positions):
-        fits = len(positions) < FLOAT32_EXACT  # beyond, `add` says what is wrong
-        block = copier.copy(positions[start:end], labels[start:end], start + 1) if fits else None
+        fits = total < FLOAT32_EXACT  # beyond, `add` says what is wrong
+        block = copier.copy(positions[start:end], labels[start:end], copy.images + 1) if fits else None
         if block is None:
             copy_slowly(faces, copy, labels[start:end], positions[start:end])
         else:
-            sources = [_source_of(faces, position) for position in positions[start:end].tolist()]
+            sources = [source_of(faces, position) for position in positions[start:end].tolist()]
             copy.add_framed(labels[start:end].tolist(), block.data, block.offsets, sources)
-        progress(copy.images, len(positions))
+        progress(copy.images, total)
 
 
 def copy_slowly(faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int64s) -> None:
@@ -113,7 +126,7 @@ def copy_slowly(faces: FaceSet, copy: SetWriter, labels: Int64s, positions: Int6
     for label, position in zip(labels.tolist(), positions.tolist(), strict=True):
         header, image = faces.record(position)
         more = tuple(np.ravel(header.label)[1:].tolist()) if header.flag > 1 else (1.0,)
-        copy.add(label, image, _source_of(faces, position), more)
+        copy.add(label, image, source_of(faces, position), more)
 
 
 def _kept_positions(faces: FaceSet, present: Int64s, plan: Plan) -> tuple[Int64s, Int64s]:
@@ -127,14 +140,17 @@ def _kept_positions(faces: FaceSet, present: Int64s, plan: Plan) -> tuple[Int64s
     return np.repeat(np.arange(len(kept)), plan.counts), np.concatenate(kept)
 
 
-def _source_of(faces: FaceSet, position: int) -> str:
+def source_of(faces: FaceSet, position: int) -> str:
+    """Where an image came from: its path in `train.lst`, without one its `label/key` in this set."""
     if faces.paths is not None:
         return faces.paths[position]
     return f"{faces.labels[position]}/{faces.keys[position]}"
 
 
-def _size_of(faces: FaceSet) -> tuple[int, int]:
-    """(height, width) of the first image, for a source without `property`."""
+def size_of(faces: FaceSet) -> tuple[int, int]:
+    """(height, width) as `property` says, else of the first image."""
+    if faces.size is not None:
+        return faces.size
     height, width = faces.image(0).shape[:2]
     return height, width
 

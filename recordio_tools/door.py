@@ -41,6 +41,12 @@ def data(value: Any) -> None:
     typer.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
+def table(facts: dict[str, Any]) -> None:
+    """A result for a person, a line each on stdout."""
+    width = max(map(len, facts))
+    typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
+
+
 def printable(text: str) -> str:
     """`text` with the bytes of a file name that is not UTF-8 as escapes, which JSON reads back as they were."""
     return text.encode(errors="backslashreplace").decode()
@@ -48,15 +54,43 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress_bar(label: str, unit: Literal["things", "bytes"] = "things") -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where stderr is a terminal, fed with (done, in all); it vanishes when the work ends."""
+    """A bar on stderr, where stderr is a terminal, fed with (done, in all); it vanishes when the work ends.
+
+    It shows the rate of the last half minute and the time left.
+    """
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.text import Text
 
-    count = MofNCompleteColumn() if unit == "things" else DownloadColumn(binary_units=True)
-    columns = (TextColumn(label), BarColumn(), count, TimeRemainingColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+    counts = (MofNCompleteColumn(), Rate()) if unit == "things" else (DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn(label), BarColumn(), *counts, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return " x ".join(map(_shown, value))
+    if isinstance(value, float | int):
+        return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+    return "unknown" if value is None else printable(str(value))

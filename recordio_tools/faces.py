@@ -57,7 +57,7 @@ class FaceSet:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.reader = Reader(_record_file(self.path))
+        self.reader = Reader(record_file(self.path))
         self.property = read_property(self.reader.path.with_name("property"))
         ranges = read_ranges(self.reader)
         self.ranges, self.notes = (None, ()) if ranges is None else ranges
@@ -192,7 +192,12 @@ class FaceSet:
         return claimed.classes, (claimed.height, claimed.width)
 
 
-def _record_file(path: Path) -> Path:
+def record_file(path: Path) -> Path:
+    """The record file of a set: `train.rec` in a folder, or `path` itself.
+
+    Raises:
+        SourceError: It is not there.
+    """
     if path.is_dir():
         rec = path / "train.rec"
         if not rec.exists():

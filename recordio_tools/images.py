@@ -3,6 +3,7 @@
 OpenCV is imported inside the functions that need it, so that the rest of the package works without it.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recordio_tools.errors import SourceError
+from recordio_tools.framing import MAX_LENGTH
+from recordio_tools.image_header import MAX_SIDE, read_header
 
 Image = NDArray[np.uint8]
 
@@ -30,10 +33,11 @@ def list_people(folder: str | Path) -> list[Person]:
     """The people in `folder`, one sub-folder each, in natural order (s2 before s10), hidden ones skipped.
 
     Files are taken by their suffix (IMAGE_SUFFIXES), unread. What lies beside the sub-folders, or deeper, is
-    ignored.
+    ignored. Links are followed; one that leads nowhere is a photo that cannot be read, not one that is not there.
 
     Raises:
-        SourceError: The folder is missing or has no sub-folder, or a sub-folder has no image file.
+        SourceError: The folder is missing or has no sub-folder, a sub-folder has no image file, or a link in
+            place of a sub-folder leads nowhere.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -42,8 +46,14 @@ def list_people(folder: str | Path) -> list[Person]:
     people = []
     for home in _visible(folder):
         if not home.is_dir():
+            if _leads_nowhere(home):
+                raise SourceError(f"{home}: a link that leads nowhere, expected a folder of photos; mend or remove it")
             continue
-        paths = tuple(path for path in _visible(home) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        paths = tuple(
+            path
+            for path in _visible(home)
+            if path.suffix.lower() in IMAGE_SUFFIXES and (path.is_file() or _leads_nowhere(path))
+        )
         if not paths:
             raise SourceError(
                 f"{home}: no image in it, expected photos of one person "
@@ -61,33 +71,56 @@ def read_rgb(path: str | Path) -> Image:
     Raises:
         SourceError: The file is missing, unreadable or not a whole image.
     """
+    return decode_rgb(read_image_file(path), str(path))
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """The bytes of an image file, whatever they are.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or larger than a record can be.
+    """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            data = file.read() if length <= MAX_LENGTH else b""
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}), expected an image file") from error
-    return decode_rgb(data, str(path))
+    if length > MAX_LENGTH:
+        raise SourceError(
+            f"{path}: {length:,} bytes, expected an image file of {MAX_LENGTH:,} at most; replace or remove it"
+        )
+    return data
 
 
 def decode_rgb(data: bytes | memoryview, name: str) -> Image:
     """Encoded image bytes as (height, width, 3) uint8 RGB.
 
-    Grey becomes three equal channels, transparency is dropped, 16 bits are scaled to 8, and a photo's EXIF
-    orientation is applied.
+    Grey becomes three equal channels, transparency is dropped (a TIFF's is blended with black), 16 bits are
+    scaled to 8, CMYK is converted, a photo's EXIF orientation is applied, and of several frames or pages the
+    first is taken. An image that claims a side above MAX_SIDE is refused before it is decoded.
 
     Args:
-        data: JPEG, PNG, PGM …
+        data: JPEG, PNG, PNM, BMP, WebP or TIFF.
         name: What to call the image in an error message.
 
     Raises:
-        SourceError: The bytes are not a whole image, or OpenCV cannot be loaded.
+        SourceError: The bytes are not a whole image of one of these formats, or claim too large a one, or
+            OpenCV cannot be loaded.
     """
     data = bytes(data)
-    if _is_cut_short(data):
+    header = read_header(data)
+    if header and max(header.width, header.height) > MAX_SIDE:
+        raise SourceError(
+            f"{name}: a {header.format} of {header.width:,} × {header.height:,} pixels, expected {MAX_SIDE:,} a side "
+            "at most; make it smaller, replace or remove it"
+        )
+    if is_cut_short(data):
         raise SourceError(f"{name}: the image breaks off before its end; replace or remove it")
     cv2 = _cv2()
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if header else None
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -122,16 +155,30 @@ def fit_square(image: Image, size: int) -> Image:
     Args:
         image: (height, width, 3) uint8.
         size: Side of the result in pixels.
+
+    Returns:
+        The square; `image` itself where nothing is to do.
     """
     height, width = image.shape[:2]
     side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
-    square = np.pad(image, margins, mode="edge")
+    square = image
+    if height != width:
+        top, left = (side - height) // 2, (side - width) // 2
+        margins = ((top, side - height - top), (left, side - width - left), (0, 0))
+        square = np.pad(image, margins, mode="edge")
     if side == size:
         return square
     cv2 = _cv2()
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
+
+
+def opencv_version() -> str:
+    """The version of OpenCV: two of them may encode the same image differently.
+
+    Raises:
+        SourceError: OpenCV cannot be loaded.
+    """
+    return _cv2().__version__
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
@@ -144,7 +191,11 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entries, key=lambda path: (natural_order(path.name), path.name))
 
 
-def _is_cut_short(data: bytes) -> bool:
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def is_cut_short(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark: some decoders say nothing then and return half a face."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"IEND" not in data
@@ -153,7 +204,16 @@ def _is_cut_short(data: bytes) -> bool:
     place = 2  # step over the segments ahead of the picture: a thumbnail in one has an end mark of its own
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return data.find(b"\xff\xd9", place) < 0
+    return data.rfind(b"\xff\xd9", place) < 0  # from the end, where a whole image has it
+
+
+def require_opencv() -> None:
+    """Tell a missing OpenCV from a broken image before the first image is decoded.
+
+    Raises:
+        SourceError: OpenCV cannot be loaded.
+    """
+    _cv2()
 
 
 def _cv2() -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recordio_tools import _index_cache
+from recordio_tools._digits import parse_even_lines
 from recordio_tools.errors import IndexMismatchError, MissingKeyError, SourceError
 from recordio_tools.whole import write_whole
 
@@ -22,8 +23,8 @@ _CHUNK = 1 << 18
 _LINES = 1 << 16
 _TAB, _NEWLINE, _ZERO, _NINE = b"\t\n09"
 _MOST_DIGITS = 18  # every number of 18 digits fits int64
-_LONGEST_LINE = 2 * _MOST_DIGITS + 3
-_LINE = re.compile(rb"[0-9]{1,18}\t[0-9]{1,18}\n")
+LONGEST_LINE = 2 * _MOST_DIGITS + 3
+LINE = re.compile(rb"[0-9]{1,18}\t[0-9]{1,18}\n")
 _SPARSEST = 4  # a lookup table is used while keys fill at least a quarter of it
 
 
@@ -127,7 +128,9 @@ class Index:
         dense = room <= _SPARSEST * len(self.keys)
         table = np.full(room if dense else 0, -1, np.int32)
         if dense:
-            table[self.keys] = np.arange(len(self.keys), dtype=np.int32)
+            for start in range(0, len(self.keys), _CHUNK):  # in pieces, or the positions would double the table
+                keys = self.keys[start : start + _CHUNK]
+                table[keys] = np.arange(start, start + len(keys), dtype=np.int32)
         else:
             self._sparse = {key: position for position, key in enumerate(self.keys.tolist())}
         self._table = table.data
@@ -142,28 +145,50 @@ class Index:
 def _parse(path: Path) -> tuple[Int64s, Int64s]:
     """Both columns, read in pieces into arrays of the right size: little memory above the result."""
     with path.open("rb") as file:
-        count = 1 + sum(block.count(b"\n") for block in iter(lambda: file.read(_CHUNK), b""))
+        blocks = iter(lambda: file.read(_CHUNK), b"")
+        count = 1 + sum(np.count_nonzero(np.frombuffer(block, np.uint8) == _NEWLINE) for block in blocks)
         file.seek(0)
         columns = np.empty((2, count), np.int64)
         lines = 0
         rest = b""
         for block in iter(lambda: file.read(_CHUNK), b""):
-            data = (rest + block).replace(b"\r\n", b"\n")
+            data = rest + block
+            if b"\r" in data:
+                data = data.replace(b"\r\n", b"\n")
             cut = data.rfind(b"\n") + 1
-            part = _parse_lines(data[:cut], path, lines)
+            part = parse_lines(data[:cut], path, lines)
             columns[:, lines : lines + part.shape[1]] = part
             lines += part.shape[1]
             rest = data[cut:]
-            if len(rest) > _LONGEST_LINE:
+            if len(rest) > LONGEST_LINE:
                 raise _bad_line(rest, path, lines)
         if rest:  # a last line without its newline is complete if it parses
-            columns[:, lines : lines + 1] = _parse_lines(rest.rstrip(b"\r") + b"\n", path, lines)
+            columns[:, lines : lines + 1] = parse_lines(rest.rstrip(b"\r") + b"\n", path, lines)
             lines += 1
     return columns[0, :lines], columns[1, :lines]
 
 
-def _parse_lines(data: bytes, path: Path, before: int) -> Int64s:
-    """The two columns of whole lines; `before` lines of the file stand ahead of them."""
+def parse_lines(data: bytes, path: Path, before: int) -> Int64s:
+    """The two columns of whole lines; `before` lines of the file stand ahead of them.
+
+    Raises:
+        IndexMismatchError: A line is not `key TAB offset`, or its offset is not a multiple of 4.
+    """
+    columns = parse_even_lines(data)
+    if columns is None:
+        columns = _parse_uneven_lines(data, path, before)
+    astray = np.flatnonzero(columns[1] % 4)
+    if len(astray):
+        key, offset = columns[:, astray[0]]
+        raise IndexMismatchError(
+            f"{path}: line {before + astray[0] + 1:,}: key {key} points to byte {offset:,}, expected a "
+            f"multiple of 4, where records start; remake it with: recordio index {path.with_suffix('.rec')}"
+        )
+    return columns
+
+
+def _parse_uneven_lines(data: bytes, path: Path, before: int) -> Int64s:
+    """As `parse_lines`, whatever the widths of the numbers."""
     text = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero(text < _ZERO)
     widths = np.diff(marks, prepend=-1) - 1
@@ -176,16 +201,8 @@ def _parse_lines(data: bytes, path: Path, before: int) -> Int64s:
     )
     if not sound:
         lines = enumerate(data.splitlines(keepends=True), before)
-        raise next(_bad_line(line, path, number) for number, line in lines if not _LINE.fullmatch(line))
-    columns = np.fromstring(data.decode("ascii"), np.int64, sep=" ").reshape(-1, 2).T
-    astray = np.flatnonzero(columns[1] % 4)
-    if len(astray):
-        key, offset = columns[:, astray[0]]
-        raise IndexMismatchError(
-            f"{path}: line {before + astray[0] + 1:,}: key {key} points to byte {offset:,}, expected a "
-            f"multiple of 4, where records start; remake it with: recordio index {path.with_suffix('.rec')}"
-        )
-    return columns
+        raise next(_bad_line(line, path, number) for number, line in lines if not LINE.fullmatch(line))
+    return np.fromstring(data.decode("ascii"), np.int64, sep=" ").reshape(-1, 2).T
 
 
 def _bad_line(line: bytes, path: Path, before: int) -> IndexMismatchError:

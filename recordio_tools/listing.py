@@ -12,13 +12,22 @@ from pathlib import Path, PurePosixPath
 from recordio_tools.errors import FaceSetError, SourceError
 from recordio_tools.header import FLOAT32_EXACT
 
+_LONGEST = 1 << 16  # characters of a line; a file of another kind may have no line break at all
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line: an image's source and its class label."""
+    """One line: an image's source and its class label.
+
+    Attributes:
+        path: As it is written.
+        label: The class; in the im2rec dialect the first of the labels.
+        aligned: Whether the image is a crop that needs no further alignment; the im2rec dialect does not say.
+    """
 
     path: str
     label: int
+    aligned: bool = True
 
     @property
     def name(self) -> str:
@@ -45,11 +54,10 @@ def read_listing(path: Path) -> list[Listed]:
     """
     lines = []
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            fields = line.rstrip("\r\n").split("\t")
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST), ""), 1):
             try:
-                lines.append(_parse(fields))
-            except (ValueError, IndexError):
+                lines.append(parse_line(line))
+            except ValueError:
                 raise FaceSetError(
                     f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or "
                     "index TAB label TAB path"
@@ -57,13 +65,19 @@ def read_listing(path: Path) -> list[Listed]:
     return lines
 
 
-def _parse(fields: list[str]) -> Listed:
+def parse_line(line: str) -> Listed:
+    """One line of either dialect.
+
+    Raises:
+        ValueError: It fits neither.
+    """
+    fields = line.rstrip("\r\n").split("\t")
+    if len(fields) < 3:
+        raise ValueError
     try:
         label = float(fields[1])
     except ValueError:
-        return Listed(fields[1], _whole(float(fields[2])))
-    if len(fields) < 3:
-        raise ValueError
+        return Listed(fields[1], _whole(float(fields[2])), fields[0] != "0")
     return Listed(fields[-1], _whole(label))
 
 

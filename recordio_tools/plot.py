@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recordio_tools.errors import SourceError
 from recordio_tools.index import Int64s
 
 _BINS = (
@@ -11,6 +12,21 @@ _BINS = (
     ("few-shot: 2 to 4", 2, 5, "#e0913a"),
     ("one-shot", 1, 2, "#b6474a"),
 )
+
+
+def check_matplotlib() -> None:
+    """Raise where nothing can be drawn, so that a caller learns it before an hour's work and not after.
+
+    Raises:
+        SourceError: matplotlib cannot be loaded.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise SourceError(
+            f"matplotlib cannot be loaded ({error}), the picture of the tail needs it; "
+            "install it with: pip install matplotlib"
+        ) from error
 
 
 def images_per_identity(kept: Int64s, available: Int64s, path: Path) -> None:

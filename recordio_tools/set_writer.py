@@ -32,25 +32,44 @@ class SetWriter:
         folder: An existing folder.
         height: Of every image, for `property`.
         width: Of every image, for `property`.
+        classes: Number of classes for `property`, where labels may leave some out; by default the labels follow
+            one another and are all there are.
+        unfinished: As of Writer.
 
     Attributes:
         images: Number of images written so far.
     """
 
-    def __init__(self, folder: Path, height: int, width: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        height: int,
+        width: int,
+        *,
+        classes: int | None = None,
+        unfinished: Path | None = None,
+    ) -> None:
         self._folder = folder
+        self._classes = classes
+        self._label = -1
         self._size = height, width
         self._starts: list[int] = []
         self.images = 0
         self._files = contextlib.ExitStack()
         self._listing = self._files.enter_context((folder / "train.lst").open("wb"))
-        self._writer = self._files.enter_context(Writer(folder / "train.rec"))
+        self._writer = self._files.enter_context(Writer(folder / "train.rec", unfinished=unfinished))
+
+    @property
+    def identities(self) -> int:
+        """Number of identities that have an image so far."""
+        return len(self._starts)
 
     def add(self, label: int, image: bytes | memoryview, source: str, more: Sequence[float] = (1.0,)) -> None:
         """Append an image.
 
         Args:
-            label: The class: that of the image before, or the next whole number, from 0.
+            label: The class: that of the image before, or the next whole number, from 0; where the number of
+                classes was given, any higher one.
             image: The encoded image; it is copied as it is.
             source: Where it came from; its folder is the person's name.
             more: The labels after the class; by default face2rec2's "aligned".
@@ -60,9 +79,7 @@ class SetWriter:
             LimitError: The set grows past what its float32 labels can number.
         """
         key = self.images + 1
-        if label == len(self._starts):
-            self._starts.append(key)
-        assert label == len(self._starts) - 1, "identities come one after another"
+        self._begin(label, key)
         self._listing.write(format_line(Listed(source, label)))
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
@@ -73,15 +90,25 @@ class SetWriter:
         Raises:
             SourceError, LimitError: As `add`.
         """
+        self._writer.write_framed(self._list(labels, sources), data, offsets)
+
+    def take_over(self, labels: Sequence[int], sources: Sequence[str], offsets: Int64s, end: int) -> None:
+        """Begin with the images of an unfinished record file, as Writer's `take_over`."""
+        self._writer.take_over(self._list(labels, sources), offsets, end)
+
+    def flush(self) -> int:
+        """All images so far are on the disk when this returns; the number of bytes of their records."""
+        return self._writer.flush()
+
+    def _list(self, labels: Sequence[int], sources: Sequence[str]) -> range:
+        """Write the listing's lines of the next images, and return their keys."""
         lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
         for key, label in zip(keys, labels, strict=True):
-            if label == len(self._starts):
-                self._starts.append(key)
-            assert label == len(self._starts) - 1, "identities come one after another"
+            self._begin(label, key)
         self._listing.write(b"".join(lines))
-        self._writer.write_framed(keys, data, offsets)
         self.images += len(labels)
+        return keys
 
     def __enter__(self) -> Self:
         return self
@@ -93,19 +120,28 @@ class SetWriter:
         else:
             self._files.__exit__(kind, *rest)
 
+    def _begin(self, label: int, key: int) -> None:
+        """Note that the identity of `label` begins at `key`, unless it is that of the image before."""
+        if label == self._label:
+            return
+        following = label == self._label + 1 if self._classes is None else self._label < label < self._classes
+        assert following, "identities come one after another"
+        self._starts.append(key)
+        self._label = label
+
     def _write_tables(self) -> None:
         first = self.images + 1
-        classes = len(self._starts)
-        self._writer.write_range(0, first, first + classes)
+        self._writer.write_range(0, first, first + len(self._starts))
         for place, (start, end) in enumerate(zip(self._starts, [*self._starts[1:], first], strict=True)):
             self._writer.write_range(first + place, start, end)
         height, width = self._size
+        classes = len(self._starts) if self._classes is None else self._classes
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")
 
 
-def new_set(out: Path, *, force: bool) -> contextlib.AbstractContextManager[Path]:
+def new_set(out: Path, *, force: bool, keep_for: str = "") -> contextlib.AbstractContextManager[Path]:
     """A folder to write a set into; it becomes `out`, whole or not at all. See `whole_folder`."""
-    return whole_folder(out, SET_FILES, MANIFEST, force=force)
+    return whole_folder(out, SET_FILES, MANIFEST, force=force, keep_for=keep_for)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A file or a folder appears whole or not at all: written beside, flushed to disk, renamed."""
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -52,10 +53,13 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 @contextmanager
-def whole_folder(out: Path, made_by_us: frozenset[str], marker: str, *, force: bool) -> Iterator[Path]:
+def whole_folder(
+    out: Path, made_by_us: frozenset[str], marker: str, *, force: bool, keep_for: str = ""
+) -> Iterator[Path]:
     """A hidden folder beside `out` to build in; it becomes `out` when the block ends without an exception.
 
-    One builder at a time: the hidden folder is locked, and what a killed builder left in it is cleared away.
+    One builder at a time: the hidden folder is locked, and what a killed builder left in it is cleared away,
+    unless both this builder and that one can go on from there.
 
     Args:
         out: The folder to make; missing parents are made too.
@@ -63,6 +67,9 @@ def whole_folder(out: Path, made_by_us: frozenset[str], marker: str, *, force: b
             entry, or without `marker`, is never replaced.
         marker: The file that shows that we made the folder.
         force: Replace an existing folder of ours. An empty one is always replaced.
+        keep_for: Name of a file by which a builder knows how to go on. While it is there, the hidden folder
+            stays as it is when the block ends by an exception, and when the next such builder begins. The block
+            judges what it finds, and removes this file and all that does not belong into `out`.
 
     Raises:
         SourceError: `out` may not be replaced, or another process is building it.
@@ -73,21 +80,66 @@ def whole_folder(out: Path, made_by_us: frozenset[str], marker: str, *, force: b
     building = out.with_name(f".{out.name}.building")
     lock = _lock(building, out)
     try:
+        if not (keep_for and (building / keep_for).exists()):
+            clear(building)
         yield building
-        for path in building.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        flush_folder(building)
+        _flush_contents(building)
         _check_replaceable(out, made_by_us, marker, force)  # again: the work took its time
         _put_in_place(building, out)
     except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        with suppress(OSError):  # a parent that somebody else has begun to use stays
-            for parent in created:
-                parent.rmdir()
+        if not (keep_for and (building / keep_for).exists()):
+            shutil.rmtree(building, ignore_errors=True)
+            with suppress(OSError):  # a parent that somebody else has begun to use stays
+                for parent in created:
+                    parent.rmdir()
         raise
     finally:
         os.close(lock)
+
+
+def clear(folder: Path, keep: frozenset[str] = frozenset()) -> None:
+    """Remove all that is in `folder`, except the names in `keep`."""
+    for path in folder.iterdir():
+        if path.name not in keep:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def refuse_source(out: Path, record_file: Path, given: Path) -> None:
+    """Raise where `out` is the folder of `record_file`, or lies in the folder that was `given` as the source.
+
+    Raises:
+        SourceError: It is so.
+    """
+    place = out.resolve()
+    if place == record_file.resolve().parent or (given.is_dir() and place.is_relative_to(given.resolve())):
+        raise SourceError(f"{out}: is the source itself or lies in it ({given}); give another place")
+
+
+def _flush_contents(folder: Path) -> None:
+    """A flat folder is flushed file by file; where there are folders in it, files may be millions: all at once."""
+    paths = list(folder.iterdir())
+    if any(path.is_dir() for path in paths):
+        _flush_file_system(folder)
+        return
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    flush_folder(folder)
+
+
+def _flush_file_system(folder: Path) -> None:
+    """Everything written to the file system of `folder` is on the disk when this returns."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # not Linux
+        os.sync()
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(handle):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(handle)
 
 
 def _check_replaceable(out: Path, made_by_us: frozenset[str], marker: str, force: bool) -> None:
@@ -110,7 +162,7 @@ def _check_replaceable(out: Path, made_by_us: frozenset[str], marker: str, force
 
 
 def _lock(building: Path, out: Path) -> int:
-    """A descriptor that holds the lock on the empty folder `building`."""
+    """A descriptor that holds the lock on the folder `building`."""
     building.mkdir(exist_ok=True)
     lock = os.open(building, os.O_RDONLY)
     try:
@@ -123,8 +175,6 @@ def _lock(building: Path, out: Path) -> int:
         if isinstance(error, BlockingIOError | FileNotFoundError):
             raise SourceError(f"{out}: another process is building it; wait for it or give another name") from None
         raise
-    for path in building.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return lock
 
 
@@ -134,6 +184,11 @@ def _put_in_place(building: Path, out: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)  # left by a builder that was killed just here
     if out.exists():
         out.rename(aside)
-    building.rename(out)
+    try:
+        building.rename(out)
+    except BaseException:
+        if aside.exists():
+            aside.rename(out)
+        raise
     flush_folder(out.parent)
     shutil.rmtree(aside, ignore_errors=True)

@@ -8,6 +8,7 @@ file never stands beside another file's index.
 import operator
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -31,12 +32,17 @@ class Writer:
     Args:
         path: The record file to make or to replace.
         index: The index file; by default `path` with the suffix `.idx`.
+        unfinished: The name, in `path`'s folder, that the record file bears until it is whole; by default one
+            that nobody else has. A file of this name stays when the writer gives up or is killed, and another
+            writer may `take_over` what is in it.
 
     Raises:
         SourceError: The folder is not there.
     """
 
-    def __init__(self, path: str | Path, index: str | Path | None = None) -> None:
+    def __init__(
+        self, path: str | Path, index: str | Path | None = None, *, unfinished: str | Path | None = None
+    ) -> None:
         self._process = os.getpid()
         self._open = False
         self.path = Path(path)
@@ -47,12 +53,19 @@ class Writer:
             raise SourceError(f"{self.path}: its folder or that of its index is not there; make it first")
         self._seen: dict[int, bytearray] = {}
         self._offset = 0
-        self._rec, self._rec_beside = open_beside(self.path)
+        self._stays = unfinished is not None
+        if unfinished is None:
+            self._rec, self._rec_beside = open_beside(self.path)
+        else:
+            self._rec_beside = Path(unfinished)
+            self._rec_beside.touch()
+            self._rec = self._rec_beside.open("r+b")
         try:
             self._idx, self._idx_beside = open_beside(self.index_path)
         except BaseException:
             self._rec.close()
-            self._rec_beside.unlink()
+            if not self._stays:
+                self._rec_beside.unlink()
             raise
         self._open = True
 
@@ -100,6 +113,27 @@ class Writer:
             raise
         self._offset += len(data)
 
+    def take_over(self, keys: Sequence[int], offsets: Int64s, end: int) -> None:
+        """Begin with whole records that stand under `unfinished` already; what follows byte `end` is cut off.
+
+        Args:
+            keys: Of the records, in their order.
+            offsets: Where each of them starts.
+            end: Where the last of them ends.
+        """
+        assert self._open and self._stays and not self._offset, "only the first thing that a writer does"
+        for key in keys:
+            self._remember(key)
+        self._idx.write("".join(map("%d\t%d\n".__mod__, zip(keys, offsets.tolist(), strict=True))).encode())
+        self._rec.truncate(end)
+        self._rec.seek(end)
+        self._offset = end
+
+    def flush(self) -> int:
+        """All records written so far are on the disk when this returns; the number of their bytes."""
+        flush_to_disk(self._rec)
+        return self._offset
+
     def write_range(self, key: int, start: int, end: int) -> None:
         """Append a record that stands for the keys [start, end): a face set's header record, or an identity.
 
@@ -117,6 +151,7 @@ class Writer:
         if not self._open:
             return
         try:
+            self._rec.truncate(self._offset)  # of an unfinished file that nobody took over more may be there
             for file in (self._rec, self._idx):
                 flush_to_disk(file)
                 file.close()
@@ -130,12 +165,15 @@ class Writer:
         self._open = False
 
     def abort(self) -> None:
-        """Give up: remove what was written; the places keep what they held before."""
+        """Give up: remove what was written, unless it was to stay; the places keep what they held before."""
         if self._open and self._process == os.getpid():  # a forked child that drops its copy removes nothing
             self._open = False
-            for file, beside in ((self._rec, self._rec_beside), (self._idx, self._idx_beside)):
-                file.close()
-                beside.unlink(missing_ok=True)
+            for file in (self._rec, self._idx):
+                with suppress(OSError):  # a full disk does not take the last bytes either
+                    file.close()
+            self._idx_beside.unlink(missing_ok=True)
+            if not self._stays:
+                self._rec_beside.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

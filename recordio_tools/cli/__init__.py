@@ -6,7 +6,7 @@ from typing import NoReturn
 import typer
 
 from recordio_tools import door
-from recordio_tools.cli import looking, making
+from recordio_tools.cli import checking, converting, looking, making, pairs
 from recordio_tools.errors import RecordIOError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (making, looking):
+for group in (making, looking, checking, converting, pairs):
     app.add_typer(group.app)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recordio_tools.cli._options import AsJson, FaceSetPath, commands
-from recordio_tools.door import data, printable, progress_bar, say
+from recordio_tools.door import data, progress_bar, say, table
 from recordio_tools.errors import SourceError
 
 app = commands()
@@ -27,8 +27,7 @@ def info(
         data(facts)
     else:
         notes = facts.pop("notes")
-        width = max(map(len, facts))
-        typer.echo("\n".join(f"{name.replace('_', ' '):{width}}  {_shown(value)}" for name, value in facts.items()))
+        table(facts)
         for note in notes:
             typer.echo(f"note: {note}")
 
@@ -58,15 +57,3 @@ def index(
     if damages.total > _SHOWN:
         say(f"and {damages.total - _SHOWN:,} more; see all of them with: recordio verify {rec}")
     say(f"{place}: {len(made):,} records")
-    if as_json:
-        data({"index": str(place), "records": len(made), "damages": damages.total})
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
-    if isinstance(value, list):
-        return " x ".join(map(_shown, value))
-    if isinstance(value, float | int):
-        return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
-    return "unknown" if value is None else printable(str(value))

@@ -1,14 +1,22 @@
 """A slow RecordIO writer and reader, and small face sets, for the tests of recordio_tools."""
 
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
-from recordio_tools import Header, Writer, pack
+from recordio_tools import Header, Writer, cli, pack
 from recordio_tools.images import encode_rgb
+from recordio_tools.packing import pack_folder
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is no test's business
+settings.load_profile("untimed")
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 
@@ -91,7 +99,13 @@ def numbered(tmp_path: Path) -> Path:
     return tmp_path / "numbered.rec"
 
 
-def write_set(folder: Path, counts: list[int], layout: str, first_label: int = 0) -> Path:
+def write_set(
+    folder: Path,
+    counts: list[int],
+    layout: str,
+    first_label: int = 0,
+    image: Callable[[int], bytes] = lambda key: b"image %d" % key,
+) -> Path:
     """A face set with `counts[i]` images of identity i, laid out as one of InsightFace's writers does it."""
     folder.mkdir(parents=True, exist_ok=True)
     key = 0 if layout == "SeqRecBuilder" else 1
@@ -101,7 +115,7 @@ def write_set(folder: Path, counts: list[int], layout: str, first_label: int = 0
             ranges.append((key, key + count))
             for _ in range(count):
                 kept = [label, 1.0] if layout == "face2rec2" else float(label)
-                writer.write(key, pack(Header(0, kept, key), b"image %d" % key))
+                writer.write(key, pack(Header(0, kept, key), image(key)))
                 key += 1
         records = [(0, (key, key + len(counts))), *enumerate(ranges, key)]
         if layout == "RecBuilder":
@@ -115,3 +129,60 @@ def write_set(folder: Path, counts: list[int], layout: str, first_label: int = 0
 @pytest.fixture(scope="session")
 def make_set() -> object:
     return write_set
+
+
+class Result(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def recordio(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line in this process, output of C libraries included."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["recordio", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Result(left.value.code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def png_set(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos as a set of 24 × 24 pixels, their image bytes PNG."""
+    out = tmp_path_factory.mktemp("png_set") / "set"
+    pack_folder(photos, out, size=24, image_format="png")
+    return out
+
+
+def write_listed_set(folder: Path, paths: list[str], labels: list[int]) -> Path:
+    """A set without header record, one image a path of its `train.lst`: JPEG, PNG, something else, JPEG …"""
+    folder.mkdir()
+    with Writer(folder / "train.rec") as writer:
+        for key, label in enumerate(labels):
+            start = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"?")[key % 3]
+            writer.write(key, pack(Header(0, float(label), key), start + b"%d" % key))
+    (folder / "property").write_text(f"{max(labels) + 1},24,24\n")
+    lines = "".join(f"1\t{path}\t{label}\n" for path, label in zip(paths, labels, strict=True))
+    (folder / "train.lst").write_bytes(lines.encode(errors="surrogateescape"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_listed_set() -> object:
+    return write_listed_set
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def contents() -> object:
+    """All files below a folder, by their path in it."""
+    return _contents

@@ -217,7 +217,7 @@ def test_names_and_paths_from_the_listing(tmp_path: Path, make_set: MakeSet) -> 
 def test_both_dialects_of_the_listing(tmp_path: Path) -> None:
     path = tmp_path / "a.lst"
     path.write_text("1\ta/1.jpg\t3\n0\ta/2.jpg\t3\t1\t2\t3\t4\r\n7\t3.000000\ta/3.jpg\n8\t3\t1.5\ta/4.jpg\n")
-    assert read_listing(path) == [Listed(f"a/{number}.jpg", 3) for number in (1, 2, 3, 4)]
+    assert read_listing(path) == [Listed(f"a/{number}.jpg", 3, aligned=number != 2) for number in (1, 2, 3, 4)]
     assert read_listing(path)[0].name == "a"
     for line in (
         "1\tpath\n",

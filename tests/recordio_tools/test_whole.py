@@ -5,7 +5,7 @@ import pytest
 
 from recordio_tools import whole
 from recordio_tools.errors import SourceError
-from recordio_tools.whole import open_beside, whole_folder, write_whole
+from recordio_tools.whole import clear, open_beside, whole_folder, write_whole
 
 OURS = frozenset({"data", "mark"})
 
@@ -114,3 +114,50 @@ def test_a_nested_folder_left_by_somebody_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".out.building" / "file").touch()
     build(tmp_path / "out", "ours")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["data", "mark"]
+
+
+def test_what_a_builder_can_go_on_from_stays(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+    hidden = tmp_path / "a" / ".out.building"
+    for word in ("one", "two"):
+        with (
+            pytest.raises(ZeroDivisionError),
+            whole_folder(out, OURS, "mark", force=False, keep_for="how") as folder,
+        ):
+            assert folder == hidden
+            assert sorted(path.name for path in folder.iterdir()) == ([] if word == "one" else ["data", "how"])
+            (folder / "data").write_text(word)
+            (folder / "how").touch()
+            raise ZeroDivisionError
+    with whole_folder(out, OURS, "mark", force=False, keep_for="how") as folder:
+        assert (folder / "data").read_text() == "two"
+        clear(folder, frozenset({"data"}))
+        (folder / "mark").touch()
+    assert sorted(path.name for path in out.iterdir()) == ["data", "mark"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_a_builder_that_cannot_go_on_clears_what_another_left(tmp_path: Path) -> None:
+    (tmp_path / ".out.building").mkdir()
+    (tmp_path / ".out.building" / "how").touch()
+    build(tmp_path / "out", "ours")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["data", "mark"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_be_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "out", "old")
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name.endswith(".building"):
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    for out in (tmp_path / "out", tmp_path / "other"):
+        with pytest.raises(OSError, match="Input/output"):
+            build(out, "new", force=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "data").read_text() == "old"

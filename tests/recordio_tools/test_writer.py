@@ -1,6 +1,8 @@
 import gc
+import itertools
 import multiprocessing
 import os
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -195,3 +197,60 @@ def test_a_forked_copy_removes_nothing(tmp_path: Path) -> None:
         child.start()
         child.join()
     assert list(Reader(tmp_path / "a.rec")) == [(1, b"x")]
+
+
+def test_an_unfinished_file_stays_and_is_taken_over(tmp_path: Path, slow: SimpleNamespace) -> None:
+    payloads = [b"a", b"bb" + b"\x0a\x23\xd7\xce" * 2, b"c" * 9]
+    with Writer(tmp_path / "whole.rec") as writer:
+        for key, payload in enumerate(payloads):
+            writer.write(key, payload)
+    part = tmp_path / "part"
+    writer = Writer(tmp_path / "a.rec", unfinished=part)
+    for key in (0, 1):
+        writer.write(key, payloads[key])
+    ends = [0, *itertools.accumulate(len(slow.encode(payload)) for payload in payloads)]
+    assert writer.flush() == part.stat().st_size == ends[2]
+    writer.write(9, b"half of this is lost")
+    writer.abort()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part", "whole.idx", "whole.rec"]
+    with Writer(tmp_path / "a.rec", unfinished=part) as writer:
+        writer.take_over([0, 1], np.array(ends[:2]), ends[2])
+        with pytest.raises(LimitError, match="key 1 was written before"):
+            writer.write(1, b"again")
+        writer.write(2, payloads[2])
+    for suffix in (".rec", ".idx"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    assert not part.exists()
+
+
+def test_an_unfinished_file_that_is_not_taken_over_is_written_over(tmp_path: Path, slow: SimpleNamespace) -> None:
+    (tmp_path / "part").write_bytes(b"x" * 1000)
+    with Writer(tmp_path / "a.rec", unfinished=tmp_path / "part") as writer:
+        writer.write(0, b"a")
+    assert (tmp_path / "a.rec").read_bytes() == slow.encode(b"a")
+
+
+def test_an_unfinished_file_stays_where_the_index_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "part").write_bytes(b"x")
+    monkeypatch.setattr("recordio_tools.writer.open_beside", refuse)
+    with pytest.raises(OSError, match="No space"):
+        Writer(tmp_path / "a.rec", unfinished=tmp_path / "part")
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+def test_a_full_disk_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """The last bytes in the buffer cannot be written when the file is closed either."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"), Writer(tmp_path / "a.rec") as writer:
+            for key in range(100):
+                writer.write(key, b"x" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
