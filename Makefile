@@ -31,6 +31,7 @@ oracle: .oracle/oracle.stamp
 	.oracle/bin/python -m pytest tests/oracle
 
 bench: .venv/test.stamp bench-recordio
+	$(BIN)/python benchmarks/build_longtail.py
 	$(BIN)/python benchmarks/meta_embedding.py
 
 bench-recordio: .oracle/bench.stamp

@@ -11,9 +11,12 @@ Its writers left three layouts (InsightFace's repository):
 An image with two labels under key 0 looks like a header record to InsightFace's own loader. Here key 0 is a
 header only if it has two labels, no image bytes, 2 <= label[0] < label[1], and the record it points to is an
 identity.
+
+A folder with `view.npz` and no `train.rec` is a set too: a view, whose images are some of another set's, see
+`view`. Its keys are those that the images have there, and `record` shows the headers that they have there; its
+labels, names and paths are its own.
 """
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,13 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recordio_tools import images
+from recordio_tools._fingerprint import fingerprint_of
+from recordio_tools._listed import ListedPaths
 from recordio_tools._tables import labels_of_ranges, read_property, read_ranges, whole_labels
 from recordio_tools._words import positions
 from recordio_tools.errors import DamageError, FaceSetError, SourceError
 from recordio_tools.header import Header, unpack
-from recordio_tools.index import Int64s
-from recordio_tools.listing import read_listing
+from recordio_tools.index import Index, Int64s
 from recordio_tools.reader import Reader
+from recordio_tools.set_writer import MANIFEST, VIEW
+from recordio_tools.view import View, is_view, read_view
 
 
 class FaceSet:
@@ -44,8 +50,10 @@ class FaceSet:
         reader: The record file.
         keys: The key of each image.
         labels: The class of each image, whole numbers from 0.
-        ranges: [start, end) of the image keys of each identity record, in their order; None in a plain set.
+        ranges: [start, end) of the image keys of each identity record, in their order; None in a plain set and
+            in a view.
         notes: What the file cannot say exactly and how it was found, a sentence each; see `_tables.read_ranges`.
+        view: What the set looks into; None for a set with records of its own.
         classes: Number of classes: what `property` says, else the highest label + 1.
         size: (height, width) as `property` says, else None.
 
@@ -57,16 +65,23 @@ class FaceSet:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.reader = Reader(record_file(self.path))
-        self.property = read_property(self.reader.path.with_name("property"))
-        ranges = read_ranges(self.reader)
-        self.ranges, self.notes = (None, ()) if ranges is None else ranges
-        if self.ranges is None:
-            self.keys = self.reader.keys
-            self.labels = whole_labels(self.reader, self.keys)
+        self.notes: tuple[str, ...] = ()
+        self.view = read_view(self.path) if is_view(self.path) else None
+        if self.view is not None:
+            self.reader = self._look_through(self.view)
+            self.property = read_property(self.path / "property")
+            self.ranges, self.keys, self.labels = None, self.view.keys, self.view.labels
         else:
-            self.keys = np.arange(1, self.ranges[-1, 1])
-            self.labels = labels_of_ranges(self.reader, self.ranges)
+            self.reader = Reader(record_file(self.path))
+            self.property = read_property(self.reader.path.with_name("property"))
+            ranges = read_ranges(self.reader)
+            self.ranges, self.notes = (None, ()) if ranges is None else ranges
+            if self.ranges is None:
+                self.keys = self.reader.keys
+                self.labels = whole_labels(self.reader, self.keys)
+            else:
+                self.keys = np.arange(1, self.ranges[-1, 1])
+                self.labels = labels_of_ranges(self.reader, self.ranges)
         self._positions = positions(self.reader, self.keys)
         self.classes, self.size = self._check_property()
 
@@ -77,9 +92,17 @@ class FaceSet:
         """Byte offset of each image's record in the record file."""
         return self.reader.index.offsets[self._positions]
 
+    def find(self, keys: Int64s) -> Int64s:
+        """The position of each key's image; -1 where the set has no image of that key."""
+        if self.ranges is None:
+            return self.reader.index.positions(keys)
+        return np.where((keys >= 1) & (keys <= len(self)), keys - 1, -1)
+
     @property
     def layout(self) -> str:
-        """Which of the three layouts it is: face2rec2, RecBuilder or plain."""
+        """Which of the three layouts it is: face2rec2, RecBuilder or plain; or view."""
+        if self.view is not None:
+            return "view"
         if self.ranges is None:
             return "plain"
         return "face2rec2" if self.record(0)[0].flag else "RecBuilder"
@@ -111,12 +134,27 @@ class FaceSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the record file's bytes, in hexadecimal; the file is read in pieces."""
-        with self.reader.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """What this set is known by, 64 hexadecimal digits.
+
+        Up to 64 MiB it is the SHA-256 of the record file. A larger set is known by its size, the key, place and
+        label of every image and a sixteenth of its bytes, see `_fingerprint`. A view is known by the fingerprint
+        of its records' set, its keys and its labels.
+
+        Raises:
+            FaceSetError: The records of a view are no longer those that it was made for.
+        """
+        if self.view is not None:
+            records = self.view.records
+            if FaceSet(records.path).fingerprint != records.fingerprint:
+                raise FaceSetError(
+                    f"{self.path}: {records.path} is not the file of when the view was made; put the old one "
+                    "back, or make the view anew with: recordio build-lt"
+                )
+            return self.view.fingerprint
+        return fingerprint_of(self.reader.buffer, self.keys, self.offsets(), self.labels)
 
     @property
-    def paths(self) -> list[str] | None:
+    def paths(self) -> ListedPaths | None:
         """Where each image came from, as the packer wrote it; None where there is no `train.lst`."""
         return self._listed[1] if self._listed else None
 
@@ -135,7 +173,8 @@ class FaceSet:
         present = counts[counts > 0]
         each = np.quantile(present, (0, 0.5, 1)) if len(present) else np.zeros(3)
         return {
-            "path": str(self.reader.path),
+            "path": str(self.reader.path if self.view is None else self.path),
+            **({} if self.view is None else {"looks_into": str(self.reader.path)}),
             "layout": self.layout if len(self) else "plain",
             "images": len(self),
             "classes": self.classes,
@@ -147,33 +186,55 @@ class FaceSet:
                 "max": int(each[2]),
             },
             "records": len(self.reader),
-            "bytes": len(self.reader.buffer),
+            "bytes": len(self.reader.buffer) if self.view is None else (self.path / VIEW).stat().st_size,
             "notes": list(self.notes),
         }
 
     @cached_property
-    def _listed(self) -> tuple[list[str], list[str]] | None:
+    def _listed(self) -> tuple[list[str], ListedPaths] | None:
         """(names, paths) from the listing, once it is known to be this set's."""
+        if self.view is not None:
+            return self._listed_through(self.view)
         path = self.reader.path.with_suffix(".lst")
         if not path.exists():
             return None
-        listing = read_listing(path)
+        listing = ListedPaths(path)
         if len(listing) != len(self):
             raise FaceSetError(
                 f"{path}: lists {len(listing):,} images but {self.reader.path} has {len(self):,}; "
                 "remove it if it belongs to another set"
             )
-        apart = np.flatnonzero(np.array([line.label for line in listing], np.int64) != self.labels)
+        apart = np.flatnonzero(listing.labels != self.labels)
         if len(apart):
             line = int(apart[0])
             raise FaceSetError(
-                f"{path}: line {line + 1:,} gives label {listing[line].label} but the image has "
+                f"{path}: line {line + 1:,} gives label {listing.labels[line]} but the image has "
                 f"{self.labels[line]}; remove it if it belongs to another set"
             )
-        names = [""] * self.classes
-        for line in listing:
-            names[line.label] = names[line.label] or line.name
-        return names, [line.path for line in listing]
+        return listing.names(self.classes), listing
+
+    def _look_through(self, view: View) -> Reader:
+        """A reader of the images of `view` alone, once its records are known to be those it was made for."""
+        source = FaceSet(view.records.path)
+        view.records.check(source.reader, self.path)
+        places = source.find(view.keys)
+        missing = np.flatnonzero(places < 0)
+        if len(missing):
+            raise FaceSetError(
+                f"{self.path}: {source.reader.path} has no image of key {view.keys[missing[0]]}; "
+                "make the view anew with: recordio build-lt"
+            )
+        return Reader(view.records.path, Index(view.keys, source.offsets()[places], source.reader.index.path))
+
+    def _listed_through(self, view: View) -> tuple[list[str], ListedPaths] | None:
+        """(names, paths) as the listing beside the records has them."""
+        source = FaceSet(view.records.path)
+        if source._listed is None:
+            return None
+        names, paths = source._listed
+        places = source.find(view.keys)
+        firsts = places[np.cumsum(view.counts) - view.counts]
+        return [names[label] for label in source.labels[firsts].tolist()], paths.take(places)
 
     def _check_property(self) -> tuple[int, tuple[int, int] | None]:
         """(classes, size), after comparing `property` with what the records say."""
@@ -184,6 +245,11 @@ class FaceSet:
         if highest >= claimed.classes:
             raise FaceSetError(
                 f"{claimed.path}: says {claimed.classes:,} classes but label {highest:,} occurs in {self.reader.path}"
+            )
+        if self.view is not None and claimed.classes != len(self.view.counts):
+            raise FaceSetError(
+                f"{claimed.path}: says {claimed.classes:,} classes but the view beside it has "
+                f"{len(self.view.counts):,}; make the view anew with: recordio build-lt"
             )
         if claimed.images is not None and claimed.images != len(self):
             raise FaceSetError(
@@ -200,6 +266,8 @@ def record_file(path: Path) -> Path:
     """
     if path.is_dir():
         rec = path / "train.rec"
+        if not rec.exists() and is_view(path):
+            raise SourceError(f"{path}: is a view, its records lie in the set that its {MANIFEST} names; give that one")
         if not rec.exists():
             raise SourceError(f"{path}: has no train.rec, expected a face set; make one with: recordio pack")
         return rec

@@ -6,6 +6,8 @@
 The second column tells them apart: a path does not parse as a number.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +15,7 @@ from recordio_tools.errors import FaceSetError, SourceError
 from recordio_tools.header import FLOAT32_EXACT
 
 _LONGEST = 1 << 16  # characters of a line; a file of another kind may have no line break at all
+_BREAK = re.compile("[\t\n\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,13 @@ class Listed:
     @property
     def name(self) -> str:
         """The person's name: the folder that the photo lay in."""
-        return PurePosixPath(self.path).parent.name
+        return name_in(self.path)
+
+
+def name_in(path: str) -> str:
+    """The name of the folder that the photo at `path` lay in; empty where it lay in none."""
+    name = path.rpartition("/")[0].rpartition("/")[2]
+    return name if name not in ("", ".") else PurePosixPath(path).parent.name
 
 
 def format_line(line: Listed) -> bytes:
@@ -41,7 +50,7 @@ def format_line(line: Listed) -> bytes:
     Raises:
         SourceError: The path holds a tab or a line break, which the format cannot carry.
     """
-    if any(mark in line.path for mark in "\t\n\r"):
+    if _BREAK.search(line.path):
         raise SourceError(f"{line.path!r}: a tab or line break in a name cannot be listed; rename it")
     return f"1\t{line.path}\t{line.label}\n".encode(errors="surrogateescape")
 
@@ -58,10 +67,7 @@ def read_listing(path: Path) -> list[Listed]:
             try:
                 lines.append(parse_line(line))
             except ValueError:
-                raise FaceSetError(
-                    f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or "
-                    "index TAB label TAB path"
-                ) from None
+                raise _bad_line(line.rstrip("\r\n"), path, number) from None
     return lines
 
 
@@ -72,13 +78,36 @@ def parse_line(line: str) -> Listed:
         ValueError: It fits neither.
     """
     fields = line.rstrip("\r\n").split("\t")
+    place, label = _parse_fields(fields)
+    return Listed(fields[place], label, place != 1 or fields[0] != "0")
+
+
+def read_fields(fields: Sequence[str], path: Path, number: int) -> tuple[int, int]:
+    """(which column holds the path, label) of line `number` of `path`.
+
+    Raises:
+        FaceSetError: The line fits neither dialect.
+    """
+    try:
+        return _parse_fields(fields)
+    except ValueError:
+        raise _bad_line("\t".join(fields), path, number) from None
+
+
+def _parse_fields(fields: Sequence[str]) -> tuple[int, int]:
     if len(fields) < 3:
         raise ValueError
     try:
         label = float(fields[1])
     except ValueError:
-        return Listed(fields[1], _whole(float(fields[2])), fields[0] != "0")
-    return Listed(fields[-1], _whole(label))
+        return 1, _whole(float(fields[2]))
+    return len(fields) - 1, _whole(label)
+
+
+def _bad_line(line: str, path: Path, number: int) -> FaceSetError:
+    return FaceSetError(
+        f"{path}: line {number:,}: found {line[:60]!r}, expected: 1 TAB path TAB label, or index TAB label TAB path"
+    )
 
 
 def _whole(label: float) -> int:

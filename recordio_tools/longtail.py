@@ -52,6 +52,10 @@ class Rule:
     maximum: int | None = None
 
 
+PRESETS = {"ms1m_lt": Rule("uniform_images", images=887_500, identities=74_500)}
+"""Rules with a name: the size of the paper's MS1M-LT, out of the 5,822,653 images and 85,742 identities of MS1MV2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to keep.
@@ -99,6 +103,17 @@ def plan(counts: Int64s, rule: Rule, rng: np.random.Generator) -> Plan:
     order = np.argsort(kept)
     kept, sizes = kept[order], sizes[order]
     return Plan(kept, sizes, _choose_images(counts[kept], sizes, rng))
+
+
+def preset_named(name: str) -> Rule:
+    """One of `PRESETS`.
+
+    Raises:
+        PlanError: There is none of that name.
+    """
+    if name not in PRESETS:
+        raise PlanError(f"the preset {name!r} is unknown, expected one of: {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def uniform_images(counts: Int64s) -> Floats:
@@ -244,7 +259,8 @@ def _choose_images(counts: Int64s, sizes: Int64s, rng: np.random.Generator) -> I
     owners = np.repeat(np.arange(len(counts)), counts)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     places = np.arange(len(owners)) - starts
-    shuffled = np.lexsort((rng.random(len(owners)), owners))  # owners stay together, their images change order
+    # owners stay together, their images change order; one key, since sorting by two takes three times as long
+    shuffled = np.argsort(owners + rng.random(len(owners)))
     chosen = np.sort(shuffled[places < np.repeat(sizes, counts)])
     return places[chosen]
 

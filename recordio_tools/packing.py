@@ -157,7 +157,7 @@ def _pack(photos: Photos, origin: dict[str, Any], out: Path, how: _How) -> Packe
                 if offsets is not None:
                     places = done.places()
                     sources = [photos.sources[place] for place in places]
-                    faces.take_over(photos.labels[places].tolist(), sources, offsets[:-1], int(offsets[-1]))
+                    faces.take_over(photos.labels[places], sources, offsets[:-1], int(offsets[-1]))
                 _write(photos, faces, folder, done, how)
             left_out = [photos.sources[place] for place in done.left_out]
             write_manifest(folder, _manifest(origin, how.encoding, faces, left_out))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from recordio_tools.header import Header, pack
 from recordio_tools.index import Int64s
 from recordio_tools.listing import Listed, format_line
@@ -18,7 +20,11 @@ from recordio_tools.whole import whole_folder
 from recordio_tools.writer import Writer
 
 MANIFEST = "manifest.json"
-SET_FILES = frozenset({"train.rec", "train.idx", "property", "train.lst", MANIFEST, "images_per_identity.png"})
+VIEW = "view.npz"
+OPEN_LISTS = {role: f"open_{role}.lst" for role in ("gallery", "probe", "stranger", "calibration")}
+SET_FILES = frozenset(
+    {"train.rec", "train.idx", "property", "train.lst", MANIFEST, "images_per_identity.png", VIEW, *OPEN_LISTS.values()}
+)
 """All that a folder written by this package holds; the manifest is the mark by which it is known."""
 
 
@@ -84,29 +90,39 @@ class SetWriter:
         self._writer.write(key, pack(Header(2, (label, *more), key), bytes(image)))
         self.images = key
 
-    def add_framed(self, labels: Sequence[int], data: memoryview, offsets: Int64s, sources: Sequence[str]) -> None:
+    def add_framed(self, labels: Int64s, data: memoryview, offsets: Int64s, lines: bytes) -> None:
         """As `add`, for whole records that already hold their class and key: those from `images` + 1 on.
 
-        Raises:
-            SourceError, LimitError: As `add`.
-        """
-        self._writer.write_framed(self._list(labels, sources), data, offsets)
+        Args:
+            labels: The class of each.
+            data: The records, which must stay until the next call.
+            offsets: Where in `data` each of them starts.
+            lines: What the listing says of them, as `format_line` writes it.
 
-    def take_over(self, labels: Sequence[int], sources: Sequence[str], offsets: Int64s, end: int) -> None:
+        Raises:
+            LimitError: As `add`.
+        """
+        self._writer.write_framed(self._list(labels, lines), data, offsets)
+
+    def take_over(self, labels: Int64s, sources: Sequence[str], offsets: Int64s, end: int) -> None:
         """Begin with the images of an unfinished record file, as Writer's `take_over`."""
-        self._writer.take_over(self._list(labels, sources), offsets, end)
+        listed = zip(sources, labels.tolist(), strict=True)
+        lines = b"".join(format_line(Listed(source, label)) for source, label in listed)
+        self._writer.take_over(self._list(labels, lines), offsets, end)
 
     def flush(self) -> int:
         """All images so far are on the disk when this returns; the number of bytes of their records."""
         return self._writer.flush()
 
-    def _list(self, labels: Sequence[int], sources: Sequence[str]) -> range:
+    def _list(self, labels: Int64s, lines: bytes) -> range:
         """Write the listing's lines of the next images, and return their keys."""
-        lines = [format_line(Listed(source, label)) for source, label in zip(sources, labels, strict=True)]
         keys = range(self.images + 1, self.images + 1 + len(labels))
-        for key, label in zip(keys, labels, strict=True):
-            self._begin(label, key)
-        self._listing.write(b"".join(lines))
+        steps = np.diff(labels, prepend=self._label)
+        most = 1 if self._classes is None else self._classes - 1 - self._label
+        assert ((steps >= 0) & (steps <= most)).all(), "identities come one after another"
+        self._starts += (keys.start + np.flatnonzero(steps)).tolist()
+        self._label = int(labels[-1]) if len(labels) else self._label
+        self._listing.write(lines)
         self.images += len(labels)
         return keys
 
@@ -131,9 +147,9 @@ class SetWriter:
 
     def _write_tables(self) -> None:
         first = self.images + 1
-        self._writer.write_range(0, first, first + len(self._starts))
-        for place, (start, end) in enumerate(zip(self._starts, [*self._starts[1:], first], strict=True)):
-            self._writer.write_range(first + place, start, end)
+        starts = self._starts
+        self._writer.write_range(0, first, first + len(starts))
+        self._writer.write_ranges(range(first, first + len(starts)), [*starts, first])
         height, width = self._size
         classes = len(self._starts) if self._classes is None else self._classes
         (self._folder / "property").write_text(f"{classes},{height},{width}\n")

@@ -18,12 +18,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from recordio_tools import framing
-from recordio_tools.build import size_of, source_of
+from recordio_tools._open_lists import list_lines
+from recordio_tools.build import size_of
 from recordio_tools.errors import LimitError, PlanError, SourceError
 from recordio_tools.faces import FaceSet
 from recordio_tools.header import HEADER
 from recordio_tools.index import Int64s
-from recordio_tools.listing import Listed, format_line
 from recordio_tools.set_writer import new_set, write_manifest
 from recordio_tools.whole import refuse_source
 from recordio_tools.writer import Writer
@@ -80,8 +80,7 @@ def shuffle_set(
             for positions, data, offsets in buckets.in_order(progress):
                 writer.write_framed(range(key, key + len(positions)), data, offsets)
                 key += len(positions)
-                lines = [Listed(source_of(faces, at), int(faces.labels[at])) for at in positions.tolist()]
-                listing.write(b"".join(map(format_line, lines)))
+                listing.write(list_lines(faces, positions, faces.labels[positions].tolist()))
         (folder / "property").write_text(f"{faces.classes},{height},{width}\n{len(faces)}\nshuffled\n")
         manifest = _manifest(faces, str(source), seed, FaceSet(folder))
         write_manifest(folder, manifest)

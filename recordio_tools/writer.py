@@ -12,13 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from recordio_tools import framing
+from recordio_tools._behind import WriteBehind
 from recordio_tools.errors import LimitError, RecordIOError, SourceError
-from recordio_tools.header import pack_range
+from recordio_tools.framing import MAGIC_WORD
+from recordio_tools.header import FLOAT32_EXACT, pack_range
 from recordio_tools.index import Int64s
 from recordio_tools.whole import flush_folder, flush_to_disk, open_beside
 
 _PAGE = 512
+_RANGE_WORDS = 10  # magic, length, flag, label, id (2), id2 (2), start, end
 
 
 class Writer:
@@ -67,6 +72,7 @@ class Writer:
             if not self._stays:
                 self._rec_beside.unlink()
             raise
+        self._behind = WriteBehind(self._rec)
         self._open = True
 
     def write(self, key: int, payload: bytes | bytearray | memoryview) -> None:
@@ -87,6 +93,7 @@ class Writer:
             raise LimitError(f"{self.path}: key {key}: {error}") from None
         self._remember(key)
         try:
+            self._behind.wait()
             self._rec.writelines(chunks)
             self._idx.write(b"%d\t%d\n" % (key, self._offset))
         except BaseException:  # half a record may be out: nothing may follow it
@@ -94,8 +101,13 @@ class Writer:
             raise
         self._offset += sum(map(len, chunks))
 
-    def write_framed(self, keys: Sequence[int], data: memoryview, offsets: Int64s) -> None:
-        """Append whole records that are framed already; `offsets` says where in `data` each of them starts.
+    def write_framed(self, keys: range, data: memoryview, offsets: Int64s) -> None:
+        """Append whole records that are framed already, under consecutive keys.
+
+        Args:
+            keys: Their keys.
+            data: The records; they are written while this returns, and must stay until the next call.
+            offsets: Where in `data` each of them starts.
 
         Raises:
             LimitError: A key was written before. Nothing more can be written.
@@ -103,9 +115,8 @@ class Writer:
         if not self._open:
             raise RecordIOError(f"{self.path}: the writer is closed; open another")
         try:
-            for key in keys:
-                self._remember(key)
-            self._rec.write(data)
+            self._remember_run(keys)
+            self._behind.write(data)
             places = (offsets + self._offset).tolist()
             self._idx.write("".join(map("%d\t%d\n".__mod__, zip(keys, places, strict=True))).encode())
         except BaseException:
@@ -131,6 +142,7 @@ class Writer:
 
     def flush(self) -> int:
         """All records written so far are on the disk when this returns; the number of their bytes."""
+        self._behind.wait()
         flush_to_disk(self._rec)
         return self._offset
 
@@ -146,11 +158,28 @@ class Writer:
             raise LimitError(f"{self.path}: key {key}: {error}") from None
         self.write(key, payload)
 
+    def write_ranges(self, keys: range, bounds: Sequence[int]) -> None:
+        """As `write_range`, for many keys and the ranges between their `bounds`, which rise.
+
+        Raises:
+            LimitError: A range passes 2^24.
+        """
+        if bounds[-1] > FLOAT32_EXACT or (keys and keys[-1] >= FLOAT32_EXACT):
+            for key, start, end in zip(keys, bounds, bounds[1:], strict=False):
+                self.write_range(key, start, end)  # says which
+            return
+        words = np.zeros((len(keys), _RANGE_WORDS), "<u4")
+        words[:, 0], words[:, 1], words[:, 2] = MAGIC_WORD, 4 * (_RANGE_WORDS - 2), 2  # 2 labels
+        words[:, 4] = keys
+        words[:, 8:] = np.stack([bounds[:-1], bounds[1:]], axis=1).astype("<f4").view("<u4")
+        self.write_framed(keys, words.reshape(-1).view(np.uint8).data, np.arange(len(keys)) * 4 * _RANGE_WORDS)
+
     def close(self) -> None:
         """Flush both files to the disk and put them in their places; closing twice does nothing more."""
         if not self._open:
             return
         try:
+            self._behind.close()
             self._rec.truncate(self._offset)  # of an unfinished file that nobody took over more may be there
             for file in (self._rec, self._idx):
                 flush_to_disk(file)
@@ -168,6 +197,8 @@ class Writer:
         """Give up: remove what was written, unless it was to stay; the places keep what they held before."""
         if self._open and self._process == os.getpid():  # a forked child that drops its copy removes nothing
             self._open = False
+            with suppress(OSError):  # what could not be written is removed now
+                self._behind.close()
             for file in (self._rec, self._idx):
                 with suppress(OSError):  # a full disk does not take the last bytes either
                     file.close()
@@ -195,3 +226,13 @@ class Writer:
         if page[key % _PAGE]:
             raise LimitError(f"{self.path}: key {key} was written before, expected each key once")
         page[key % _PAGE] = 1
+
+    def _remember_run(self, keys: range) -> None:
+        """As `_remember`, for consecutive keys, a page at a time."""
+        for start in range(keys.start - keys.start % _PAGE, keys.stop, _PAGE):
+            page = self._seen.setdefault(start // _PAGE, bytearray(_PAGE))
+            own = slice(max(keys.start - start, 0), min(keys.stop - start, _PAGE))
+            if any(page[own]):
+                for key in range(start + own.start, start + own.stop):
+                    self._remember(key)  # says which
+            page[own] = bytes([1]) * (own.stop - own.start)

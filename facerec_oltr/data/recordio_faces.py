@@ -18,14 +18,14 @@ class RecordIOFaces:
     """The training images of a face set as square uint8 batches.
 
     Args:
-        path: the set's folder, with train.rec, train.idx and property.
+        path: the set's folder, with train.rec, train.idx and property, or a view of another set.
         size: side of the squares in pixels; other sizes are padded and resized.
 
     Attributes:
         labels: (N,) int64, the class of each image.
         classes: C.
         shape: (size, size, 3).
-        fingerprint: SHA-256 of the record file.
+        fingerprint: what the set is known by, see FaceSet.
 
     Raises:
         DataError: the set has fewer than two classes or two images, or a class without an image.
@@ -54,7 +54,7 @@ class RecordIOFaces:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the record file, in hexadecimal."""
+        """What the set is known by, 64 hexadecimal digits."""
         return self._faces.fingerprint
 
     def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

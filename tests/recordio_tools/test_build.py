@@ -1,17 +1,24 @@
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recordio_tools import FaceSet, Header, Writer, pack
+from recordio_tools import FaceSet, Header, Writer, _behind, _copying, pack
 from recordio_tools.build import build_longtail, shot_bins
+from recordio_tools.chosen import ChosenList
 from recordio_tools.errors import PlanError, SourceError
+from recordio_tools.held_out import OpenSplit
 from recordio_tools.images import read_rgb
+from recordio_tools.listing import Listed, read_listing
 from recordio_tools.longtail import Rule
 from recordio_tools.packing import pack_folder
 from recordio_tools.plot import images_per_identity
+from recordio_tools.set_writer import OPEN_LISTS
 
 FILES = ["images_per_identity.png", "manifest.json", "property", "train.idx", "train.lst", "train.rec"]
 RULE = Rule("pareto", images=9, identities=3, alpha=1.0)
@@ -65,7 +72,7 @@ def test_the_manifest_accounts_for_every_identity_and_image(source: Path, tmp_pa
     }
     assert manifest["seed"] == 5
     assert manifest["source"] == {
-        "path": str(source),
+        "path": os.path.relpath(source, tmp_path / "lt"),
         "fingerprint": whole.fingerprint,
         "images": 20,
         "identities": 5,
@@ -94,6 +101,95 @@ def test_the_same_seed_gives_the_same_bytes(source: Path, tmp_path: Path) -> Non
     assert sorted(contents(tmp_path / "a")) == FILES
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a")["train.rec"] != contents(tmp_path / "c")["train.rec"]
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_the_same_bytes_from_another_folder(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: bool
+) -> None:
+    """Two trees alike, one named absolutely, one from a folder inside it; all files are compared."""
+    rule = Rule("uniform_images", 5, 2)
+    for tree in ("one", "two"):
+        shutil.copytree(source, tmp_path / tree / "set")
+        (tmp_path / tree / "work").mkdir()
+    build_longtail(tmp_path / "one" / "set", tmp_path / "one" / "lt", rule, seed=1, view=view)
+    monkeypatch.chdir(tmp_path / "two" / "work")
+    build_longtail("../set", "../lt", rule, seed=1, view=view)
+    one, two = contents(tmp_path / "one" / "lt"), contents(tmp_path / "two" / "lt")
+    assert one == two
+    assert ("view.npz" in one, "train.rec" in one) == (view, not view)
+    assert len([name for name in one if name.startswith("open_")]) == 4
+
+
+def open_people(folder: Path) -> dict[str, list[Listed]]:
+    return {role: read_listing(folder / name) for role, name in OPEN_LISTS.items()}
+
+
+def test_the_open_lists_name_the_people_left_out(source: Path, tmp_path: Path) -> None:
+    split = OpenSplit(enrolled=0.4, calibration=0.3, gallery_photos=1)
+    manifest = build_longtail(source, tmp_path / "lt", Rule("uniform_images", 4, 2), seed=0, split=split)
+    whole = FaceSet(source)
+    assert whole.paths is not None
+    assert whole.names is not None
+    lists = open_people(tmp_path / "lt")
+    left_out = {entry["source_label"]: entry["images"] for entry in manifest["open"]}
+    listed = [line for lines in lists.values() for line in lines]
+    assert sorted(line.path for line in listed) == sorted(
+        path for path, label in zip(whole.paths, whole.labels, strict=True) if label in left_out
+    )
+    for role, lines in lists.items():
+        text = (tmp_path / "lt" / OPEN_LISTS[role]).read_text().splitlines()
+        for line, raw in zip(lines, text, strict=True):
+            key = int(raw.split("\t")[0])
+            assert whole.paths[key - 1] == line.path
+            assert whole.labels[key - 1] == line.label
+            assert whole.names[line.label] == line.name
+        facts = {"file": OPEN_LISTS[role], "identities": len({line.label for line in lines}), "images": len(lines)}
+        assert manifest["open_roles"][role] == facts
+    # three people: one of each kind, by hand
+    assert [manifest["open_roles"][role]["identities"] for role in OPEN_LISTS] == [1, 1, 1, 1]
+    assert len(lists["gallery"]) == 1
+    assert manifest["open_roles"]["choices"] == {
+        "enrolled": 0.4, "calibration": 0.3, "gallery_photos": 1, "distinct": False
+    }  # fmt: skip
+
+
+def test_how_people_are_dealt_changes_nothing_else(source: Path, tmp_path: Path) -> None:
+    rule = Rule("uniform_images", 4, 2)
+    build_longtail(source, tmp_path / "a", rule, seed=0)
+    build_longtail(source, tmp_path / "b", rule, seed=0, split=OpenSplit(0.1, 0.1, 9))
+    for name in ("train.rec", "train.lst", "train.idx"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_too_small_an_open_set_has_no_lists(source: Path, tmp_path: Path) -> None:
+    manifest = build_longtail(source, tmp_path / "lt", Rule("uniform_images", 4, 3), seed=0)
+    assert manifest["open_roles"]["none"].startswith(
+        "2 people are left out, 2 of them with two photos or more; expected 3"
+    )
+    assert not [name for name in contents(tmp_path / "lt") if name.startswith("open_")]
+    assert len(manifest["open"]) == 2
+
+
+def test_images_alike_are_listed_once_or_not_at_all(tmp_path: Path) -> None:
+    """People 1 to 4 are left out: 1 has one photo twice, 2 and 3 share one, 4 has nothing but what 2 and 3 share."""
+    photos = {0: b"aa", 1: b"bcb", 2: b"def", 3: b"dgh", 4: b"d"}
+    (tmp_path / "set").mkdir()
+    rows = [(label, bytes([image])) for label, images in photos.items() for image in images]
+    with Writer(tmp_path / "set" / "train.rec") as writer:
+        for key, (label, image) in enumerate(rows):
+            writer.write(key, pack(Header(0, float(label), key), image))
+    (tmp_path / "set" / "property").write_text("5,112,112\n")
+    (tmp_path / "list").write_text("0\n")
+    chosen = ChosenList(tmp_path / "list", "labels")
+    plain = build_longtail(tmp_path / "set", tmp_path / "a", chosen, seed=0)
+    distinct = build_longtail(tmp_path / "set", tmp_path / "b", chosen, seed=0, split=OpenSplit(distinct=True))
+    assert sum(len(lines) for lines in open_people(tmp_path / "a").values()) == 10
+    assert "several_people" not in plain["open_roles"]
+    listed = sorted(line.path for lines in open_people(tmp_path / "b").values() for line in lines)
+    assert listed == ["1/2", "1/3", "2/6", "2/7", "3/10", "3/9"]
+    assert distinct["open_roles"]["same_person_twice"] == 1
+    assert distinct["open_roles"]["several_people"] == 3
 
 
 def test_the_picture_is_a_picture(tmp_path: Path, source: Path) -> None:
@@ -144,6 +240,20 @@ def test_nothing_is_left_when_it_fails(source: Path, tmp_path: Path, monkeypatch
 
     with pytest.raises(KeyboardInterrupt):
         build_longtail(source, tmp_path / "new" / "lt", RULE, seed=0, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_while_more_is_prepared(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(_copying, "BLOCK", 3000)
+    monkeypatch.setattr(_behind, "_FLUSH_AFTER", 0)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match="no space left"):
+        build_longtail(source, tmp_path / "lt", Rule("uniform_images", 18), seed=0)
     assert not list(tmp_path.iterdir())
 
 

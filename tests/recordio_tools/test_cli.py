@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,84 @@ def test_plans_that_cannot_be(recordio: Run, photos: Path, tmp_path: Path, optio
     assert re.fullmatch(r"error: [^\n]+\n", done.err), done.err
     assert said in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.fixture
+def packed(recordio: Run, photos: Path, tmp_path: Path) -> Path:
+    recordio("pack", photos, tmp_path / "set", "--size", 24)
+    return tmp_path / "set"
+
+
+def test_a_view_and_its_open_lists(recordio: Run, packed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "view"
+    options = ["--identities", 2, "--images", 4, "--view", "--open-enrolled", 0.4, "--open-calibration", 0.3, "--json"]
+    done = recordio("build-lt", packed, out, *options, "--gallery-photos", 1, "--open-distinct")
+    assert done.code == 0
+    assert f"{out}: 4 images of 2 identities, 3 left open\n" in done.err
+    assert "open images of identities: gallery 1 of 1, probe " in done.err
+    manifest = json.loads(done.out)
+    assert manifest["view"]["records"] == "../set/train.rec"
+    choices = {"enrolled": 0.4, "calibration": 0.3, "gallery_photos": 1, "distinct": True}
+    assert manifest["open_roles"]["choices"] == choices
+    assert manifest["recordio_tools"] == version("facerec-oltr")
+    facts = json.loads(recordio("info", out, "--json").out)
+    assert (facts["layout"], facts["images"], facts["looks_into"]) == ("view", 4, str(packed / "train.rec"))
+    done = recordio("build-lt", packed, out, "--identities", 3, "--images", 5, "--force")
+    assert done.code == 0
+    assert "no open lists: 2 people are left out" in done.err
+    shutil.rmtree(packed)
+    assert recordio("info", out).code == 0
+
+
+def test_a_list_and_a_preset(recordio: Run, packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("p1\np20\n")
+    done = recordio("build-lt", packed, tmp_path / "lt", "--list", tmp_path / "list", "--list-of", "names", "--json")
+    assert (done.code, json.loads(done.out)["output"]["images"]) == (0, 8)
+    done = recordio("build-lt", packed, tmp_path / "p", "--preset", "ms1m_lt")
+    assert done.err == "error: 74,500 identities are wanted but only 5 of 5 have 1 image(s) or more\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--list", "no.txt"], "no.txt: not there"),
+        (["--list", "list", "--images", 3], "--list says all of what to keep, but --images was given too"),
+        (["--list", "list", "--min", 1], "but --min was given too"),
+        (["--list", "list", "--preset", "ms1m_lt"], "--preset says all of what to keep, but --list was given too"),
+        (["--preset", "ms1m_lt", "--law", "proportional"], "but --law was given too"),
+        (["--preset", "ms1m"], "the preset 'ms1m' is unknown, expected one of: ms1m_lt"),
+        (["--images", 3, "--list-of", "names"], "but no --list was given"),
+        (["--list", "list", "--list-of", "people"], "a list of 'people' is unknown"),
+        (["--list", "list"], "list: line 2: "),
+        (["--images", 3, "--open-enrolled", 1.5], "the share of enrolled people 1.5"),
+        (["--images", 3, "--open-calibration", 0.6], "leave no strangers"),
+        (["--images", 3, "--gallery-photos", 0], "0 gallery photos"),
+    ],
+)
+def test_cuts_that_cannot_be_named(
+    recordio: Run, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list").write_text("3\n4000\n")
+    done = recordio("build-lt", packed, "lt", *options)
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch(r"error: [^\n]+\n", done.err), done.err
+    assert said in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["list", "set"]
+
+
+def test_damaged_and_lost_views(recordio: Run, packed: Path, tmp_path: Path) -> None:
+    recordio("build-lt", packed, tmp_path / "view", "--images", 9, "--view")
+    sound = (tmp_path / "view" / "view.npz").read_bytes()
+    (tmp_path / "view" / "view.npz").write_bytes(sound[:-1])
+    for command in (["info", tmp_path / "view"], ["build-lt", tmp_path / "view", tmp_path / "lt", "--images", 2]):
+        done = recordio(*command)
+        assert (done.code, done.out) == (1, "")
+        assert re.fullmatch(r"error: [^\n]+view.npz: is not the file that [^\n]+\n", done.err)
+    (tmp_path / "view" / "view.npz").write_bytes(sound)
+    packed.rename(tmp_path / "away")
+    done = recordio("info", tmp_path / "view")
+    assert re.fullmatch(r"error: [^\n]+looks into ../set/train.rec, which is not there; [^\n]+\n", done.err)
 
 
 def test_existing_out_needs_force(recordio: Run, photos: Path, tmp_path: Path) -> None:

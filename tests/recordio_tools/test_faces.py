@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recordio_tools import FaceSet, Header, Reader, Writer, pack
+from recordio_tools import FaceSet, Header, Reader, Writer, _fingerprint, pack
 from recordio_tools._tables import read_ranges
 from recordio_tools.errors import DamageError, FaceSetError, IndexMismatchError, RecordIOError, SourceError
 from recordio_tools.images import encode_rgb
@@ -309,3 +310,25 @@ def test_a_set_of_the_size_of_glint360k_opens(tmp_path: Path) -> None:
     assert faces.ranges is not None
     np.testing.assert_array_equal(faces.ranges[:, 1], stops)
     assert (faces.ranges.astype(np.float32) != faces.ranges).any()
+
+
+def test_a_large_set_is_known_by_its_tables_and_pieces(
+    tmp_path: Path, make_set: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 bytes of every 1,024, the last 64, and all keys, places and labels, put together again by hand."""
+    for name, value in (("WHOLE", 1000), ("_PIECE", 64), ("_STRIDE", 1024)):
+        monkeypatch.setattr(_fingerprint, name, value)
+    folder = make_set(tmp_path / "set", [30, 30, 30], "face2rec2")
+    rec = folder / "train.rec"
+    data, faces = rec.read_bytes(), FaceSet(folder)
+    assert len(data) > 3000
+    digest = hashlib.sha256(b"recordio_tools: a large face set\n%d\n" % len(data))
+    for column in (faces.keys, faces.offsets(), faces.labels):
+        digest.update(b"".join(int(number).to_bytes(8, "little") for number in column))
+    digest.update(b"".join(data[start : start + 64] for start in range(0, len(data), 1024)) + data[-64:])
+    assert faces.fingerprint == digest.hexdigest()
+    tables = faces.keys, faces.offsets(), faces.labels
+    for place, noticed in ((1024 + 63, True), (1024 + 64, False), (len(data) - 1, True)):
+        other = bytearray(data)
+        other[place] ^= 1
+        assert (_fingerprint.fingerprint_of(memoryview(other), *tables) != faces.fingerprint) == noticed

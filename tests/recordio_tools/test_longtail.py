@@ -1,10 +1,12 @@
+import random
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from recordio_tools.errors import PlanError
-from recordio_tools.longtail import LAWS, Law, Plan, Rule, exponential, pareto, plan
+from recordio_tools.longtail import LAWS, Law, Plan, Rule, exponential, pareto, plan, preset_named
 
 MS1M_LIKE = np.clip(np.random.default_rng(1).lognormal(3.0, 0.8, 4000).astype(int), 1, 600)
 
@@ -121,6 +123,23 @@ def test_a_chosen_number_of_identities_favours_the_large() -> None:
     assert picked[50:].sum() > 10 * picked[:50].sum()
 
 
+@pytest.mark.parametrize("law", ["uniform_images", "proportional"])
+def test_chosen_identities_are_those_that_draws_would_touch_first(law: Law) -> None:
+    """Against a slow loop: images are drawn one by one, each with its law's weight, until 3 identities are touched."""
+    counts = [1, 2, 3, 5, 8, 13]
+    owners = [identity for identity, count in enumerate(counts) for _ in range(count)]
+    weights = [1 if law == "uniform_images" else counts[owner] for owner in owners]
+    chance = random.Random(0)
+    slow = np.zeros(6)
+    for _ in range(4000):
+        touched: set[int] = set()
+        while len(touched) < 3:
+            touched.add(chance.choices(owners, weights)[0])
+        slow[list(touched)] += 1 / 4000
+    drawn = (kept_of(Rule(law, images=3, identities=3), np.array(counts), 1200) > 0).mean(0)
+    np.testing.assert_allclose(drawn, slow, atol=0.06)  # four deviations of 1,200 draws
+
+
 def test_pareto_has_the_profile_of_imagenet_lt() -> None:
     """The published lists: 115,846 images, 1,000 classes, 5 to 1,280 a class, α = 6; 385 classes above 100 images."""
     counts = np.full(1000, 1300)
@@ -189,6 +208,12 @@ def test_what_cannot_be_had(rule: Rule, said: str) -> None:
         plan(COUNTS, rule, np.random.default_rng(0))
     with pytest.raises(PlanError):
         plan(np.array([], np.int64), rule, np.random.default_rng(0))
+
+
+def test_the_preset_is_the_size_that_the_paper_gives() -> None:
+    assert preset_named("ms1m_lt") == Rule("uniform_images", 887_500, 74_500)
+    with pytest.raises(PlanError, match="the preset 'x' is unknown, expected one of: ms1m_lt"):
+        preset_named("x")
 
 
 def test_everything_and_the_least() -> None:

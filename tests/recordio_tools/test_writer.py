@@ -254,3 +254,31 @@ def test_a_full_disk_leaves_no_temporary_file(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
+
+
+def test_many_ranges_are_the_ranges_one_by_one(tmp_path: Path) -> None:
+    bounds = [1, 2, 70_000, 2**24 - 1, 2**24]
+    with Writer(tmp_path / "many.rec") as many:
+        many.write_ranges(range(5, 9), bounds)
+        many.write_ranges(range(2, 2), [7])
+    with Writer(tmp_path / "each.rec") as each:
+        for key, start, end in zip(range(5, 9), bounds, bounds[1:], strict=False):
+            each.write_range(key, start, end)
+    for suffix in ("rec", "idx"):
+        assert (tmp_path / f"many.{suffix}").read_bytes() == (tmp_path / f"each.{suffix}").read_bytes()
+    with (
+        pytest.raises(LimitError, match=r"key 6: the range of keys \[2, 16777217\) passes"),
+        Writer(tmp_path / "x") as x,
+    ):
+        x.write_ranges(range(5, 7), [1, 2, 2**24 + 1])
+
+
+@pytest.mark.parametrize("taken", [3, 511, 512, 1029])
+def test_a_run_of_keys_that_meets_one_that_was_written(tmp_path: Path, taken: int) -> None:
+    record = pack(Header(0, 1.0, 0), b"")
+    framed = MAGIC + len(record).to_bytes(4, "little") + record
+    with pytest.raises(LimitError, match=f"key {taken} was written before"), Writer(tmp_path / "a.rec") as writer:
+        writer.write(taken, b"")
+        writer.write_framed(range(3), memoryview(framed * 3), np.arange(3) * len(framed))
+        writer.write_framed(range(3, 1030), memoryview(framed * 1027), np.arange(1027) * len(framed))
+    assert not list(tmp_path.iterdir())
