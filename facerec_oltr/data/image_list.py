@@ -6,7 +6,6 @@ for, since a million look-ups on a network disk take minutes. ``facerec data che
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -76,12 +75,13 @@ class ImageList:
                 pass
         return images
 
-    def missing(self, positions: Iterable[int]) -> Iterator[tuple[int, Path | None]]:
-        """Look for the images at `positions`: each position, with the path where no file, or an empty one, is."""
-        for position in positions:
-            path = self.root / self.paths[position]
-            there = path.is_file() and path.stat().st_size > 0
-            yield int(position), None if there else path
+    def look_for(self, position: int) -> Path | None:
+        """The path of the image at `position` if it is missing or empty; None if it is there."""
+        path = self.root / self.paths[position]
+        try:
+            return None if path.is_file() and path.stat().st_size > 0 else path
+        except OSError:  # a folder that may not be entered: what cannot be looked at cannot be read either
+            return path
 
 
 class Expected(Config):
@@ -183,8 +183,8 @@ class ImageListConfig(Config):
                 f"{opened.root}: is no folder, expected the images of {getattr(self, split)}; set data.root"
             )
         some = np.unique(np.linspace(0, len(opened) - 1, min(len(opened), _LOOKED_FOR)).astype(int))
-        for position, path in opened.missing(some):
-            if path is not None:
+        for position in some.tolist():
+            if (path := opened.look_for(position)) is not None:
                 raise DataError(
                     f"{path}: is missing or empty, expected image {position + 1} of {len(opened):,} in "
                     f"{getattr(self, split)}; list all that is missing with: facerec data check"
@@ -209,11 +209,7 @@ class ImageListConfig(Config):
             lines = self._read(split)
             check_strangers(lines) if strangers else check_known(lines, classes)
             self.expect.check(split, lines)
-        names: dict[int, str] = {}
-        if self.layout != "as_listed":
-            for path, label in zip(train.paths, train.labels.tolist(), strict=True):
-                if label not in names and (found := category(path)) is not None:
-                    names[label] = found
+        names = {} if self.layout == "as_listed" else _categories(train)
         labels = lines.labels.tolist()
         paths = [relocate(p, self.layout, names, label) for p, label in zip(lines.paths, labels, strict=True)]
         root = (self.open_root or self.root) if strangers else self.root
@@ -221,5 +217,17 @@ class ImageListConfig(Config):
             root, paths, lines.labels, classes=0 if strangers else classes, size=self.size, centre=self.centre
         )
 
+    def categories(self) -> dict[int, str]:
+        """The Places365 category of each label, as far as the training list's paths tell."""
+        return _categories(self._read("train"))
+
     def _read(self, split: Split) -> Lines:
         return read_lines((self.lists or self.root) / getattr(self, split))
+
+
+def _categories(train: Lines) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for path, label in zip(train.paths, train.labels.tolist(), strict=True):
+        if label not in names and (found := category(path)) is not None:
+            names[label] = found
+    return names
