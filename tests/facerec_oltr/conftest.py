@@ -33,6 +33,17 @@ def write_people(folder: Path, photos: dict[str, int], seed: int = 0) -> Path:
     return folder
 
 
+def write_listed(root: Path, split: str, labels: list[int]) -> None:
+    """A list file SPLIT.txt and its images, 24 × 32 noise about a grey that follows from the label."""
+    rng, lines = np.random.default_rng(len(labels)), []
+    for number, label in enumerate(labels):
+        path = root / split / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), (60 * (label + 1) % 200 + rng.integers(0, 30, (24, 32, 3))).astype(np.uint8))
+        lines.append(f"{split}/{number}.png {label}\n")
+    (root / f"{split}.txt").write_text("".join(lines))
+
+
 def write_blob(path: Path, train: list[int], test: int = 5) -> Path:
     """An .npz of encoded images, 16 × 16: so many training images a class, and `test` test images of each.
 

@@ -16,7 +16,7 @@ from facerec_oltr.engine.stage import EpochReport, rate_factor
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
-from ..conftest import TINY
+from ..conftest import TINY, write_listed
 
 
 class StopError(Exception):
@@ -229,3 +229,18 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
     assert factors[-1] < 0.02
     assert rate_factor(0, 1, 0.0, "cosine") == 1
+
+
+def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) -> None:
+    write_listed(tmp_path, "train", [0, 0, 0, 0, 1, 1, 2])
+    small = ("data.size=16", "backbone.width=1", "backbone.depth=10", "schedule.epochs=3", "schedule.batch_size=4")
+    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.expect={}")
+    experiment = load_experiment("plain", "imagenet_lt", overrides=[*small, *here])
+    unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
+    weights = load_weights(train(experiment, tmp_path / "run", clock=hours))
+    assert all(torch.equal(weights[name], unbroken[name]) for name in unbroken)
+    whole = load_experiment("plain", "imagenet_lt", overrides=[*small, *here, "augment.crop_scale=[1.0, 1.0]"])
+    uncropped = load_weights(train(whole, tmp_path / "uncropped"))
+    assert not torch.equal(uncropped["backbone.conv1.weight"], unbroken["backbone.conv1.weight"])
