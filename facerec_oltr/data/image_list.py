@@ -6,6 +6,7 @@ for, since a million look-ups on a network disk take minutes. ``facerec data che
 
 import hashlib
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -79,9 +80,10 @@ class ImageList:
         """The path of the image at `position` if it is missing or empty; None if it is there."""
         path = self.root / self.paths[position]
         try:
-            return None if path.is_file() and path.stat().st_size > 0 else path
-        except OSError:  # a folder that may not be entered: what cannot be looked at cannot be read either
+            found = path.stat()
+        except OSError:  # not there, or in a folder that may not be entered: it cannot be read either way
             return path
+        return None if stat.S_ISREG(found.st_mode) and found.st_size else path
 
 
 class Expected(Config):
