@@ -17,6 +17,8 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
+from facerec_oltr.components import Config
+from facerec_oltr.data import DataConfig
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Experiment
 
@@ -61,6 +63,33 @@ def load_experiment(method: str, dataset: str, *, seed: int = 0, overrides: Sequ
         _apply(merged, override)
     merged |= {"method": method_path.stem, "dataset": dataset_path.stem, "seed": seed}
     return check_experiment(merged, f"{method_path.name} on {dataset_path.name}")
+
+
+def load_data(dataset: str, *, root: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
+    """Read what a data set's file says of its data, without a method.
+
+    Args:
+        dataset: the name of a data set, or the path of a .toml file.
+        root: where it lies, if not where the file says: `root` of listed images, `path` of other kinds.
+        overrides: as for ``load_experiment``.
+
+    Raises:
+        ConfigError: as ``load_experiment``.
+    """
+    path = _find("datasets", dataset)
+    table = _read(path)
+    if root is not None and isinstance(data := table.setdefault("data", {}), dict):
+        data["root" if data.get("kind") == "image_list" else "path"] = str(root)
+    for override in overrides:
+        _apply(table, override)
+    try:
+        return _DataOnly.model_validate_json(json.dumps({"data": table.get("data", {})}, default=str)).data
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {_one_line(error, table)}") from None
+
+
+class _DataOnly(Config):
+    data: DataConfig
 
 
 def check_experiment(table: Mapping[str, Any], source: str) -> Experiment:

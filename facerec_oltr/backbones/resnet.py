@@ -4,12 +4,14 @@ Names and layout are those of the authors' ``models/ResNetFeature.py``, so that 
 is that of the weights from which they start on Places-LT (He's Caffe release): a bottleneck strides in its first
 convolution, and the pooling has no padding but rounds up. Their own code has the usual layout all the same, which a
 frozen backbone pays for. ``stem = "small"`` is the usual change for images of 32 or 64 pixels: a 3×3 convolution
-without stride and no pooling.
+without stride and no pooling. ``normalisation = "imagenet"`` brings the images to the mean and deviation of ImageNet's
+channels, as the authors and most published weights have them, instead of leaving them in [−1, 1].
 """
 
 import math
 from typing import Annotated, Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from facerec_oltr.components import Config
 from facerec_oltr.errors import ConfigError
 
 Layout = Literal["usual", "caffe"]
+Normalisation = Literal["half", "imagenet"]
 Depth = Literal[10, 18, 34, 50, 101, 152]
 
 _LAYERS: dict[Depth, tuple[int, int, int, int]] = {
@@ -30,6 +33,7 @@ _LAYERS: dict[Depth, tuple[int, int, int, int]] = {
     152: (3, 8, 36, 3),
 }
 _DEEPEST_OF_BASIC_BLOCKS = 34
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, on [0, 1]
 
 
 class _Block(nn.Module):
@@ -67,6 +71,7 @@ class ResNet(nn.Module):
         width: channels of the stem and the first stage.
         layout: see the module's words.
         small_stem: see the module's words.
+        normalisation: see the module's words.
         size: side of the images, which a linear attention gate is made for.
         attention: put modulated attention behind the last stage.
     """
@@ -79,9 +84,16 @@ class ResNet(nn.Module):
         layout: Layout,
         small_stem: bool,
         size: int,
+        normalisation: Normalisation = "half",
         attention: ModulatedAttentionConfig | None = None,
     ) -> None:
         super().__init__()
+        self._shift: Tensor
+        self._scale: Tensor
+        self._normalises = normalisation == "imagenet"
+        # no weights, so not in the state dict; images come in [−1, 1], twice as wide as [0, 1]
+        self.register_buffer("_shift", 2 * torch.tensor(_MEAN).view(3, 1, 1) - 1, persistent=False)
+        self.register_buffer("_scale", 2 * torch.tensor(_DEVIATION).view(3, 1, 1), persistent=False)
         self.conv1 = nn.Conv2d(
             3, width, 3 if small_stem else 7, 1 if small_stem else 2, 1 if small_stem else 3, bias=False
         )
@@ -108,7 +120,8 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) to (B, D)."""
-        x = F.relu(self.bn1(self.conv1(images)))
+        x = (images - self._shift) / self._scale if self._normalises else images
+        x = F.relu(self.bn1(self.conv1(x)))
         if self._pool:
             x = F.max_pool2d(x, 3, 2, self._padding, ceil_mode=self._padding == 0)
         for number in range(1, 5):
@@ -137,6 +150,7 @@ class ResNetConfig(Config):
     width: Annotated[int, Field(ge=1)] = 64
     layout: Layout = "usual"
     stem: Literal["imagenet", "small"] = "imagenet"
+    normalisation: Normalisation = "half"
 
     def build(self, *, shape: tuple[int, ...], attention: ModulatedAttentionConfig | None) -> ResNet:
         """Build the network for square images (S, S, 3).
@@ -151,6 +165,7 @@ class ResNetConfig(Config):
             width=self.width,
             layout=self.layout,
             small_stem=self.stem == "small",
+            normalisation=self.normalisation,
             size=shape[0],
             attention=attention,
         )

@@ -154,8 +154,8 @@ def _open(run: FinishedRun, split: Split) -> DataSet | None:
     data = config.build(split)
     if split == "train" and data.fingerprint != run.trained_on:
         raise DataError(
-            f"{run.path}: was trained on other data than {config.path} holds now, so it cannot be measured by it; "
-            "train it again"
+            f"{run.path}: was trained on other data than {run.experiment.dataset} holds now, so it cannot be "
+            "measured by it; train it again"
         )
     return data
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import typer
 
+from facerec_oltr.cli import data
 from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(epilog="Example: facerec demo --out demo")(demo)
 app.command(epilog="Example: facerec train oltr --on att_lt --out demo/run")(train)
+app.add_typer(data.app, name="data")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
 app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)

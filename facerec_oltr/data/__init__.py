@@ -9,18 +9,29 @@ from pydantic import Field
 
 from facerec_oltr.data._base import STRANGER, DataSet, Split
 from facerec_oltr.data.augment import AugmentConfig, augment
+from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.data.features import Features, FeaturesConfig
+from facerec_oltr.data.image_blob import ImageBlob, ImageBlobConfig
+from facerec_oltr.data.image_list import Expected, ImageList, ImageListConfig
 from facerec_oltr.data.recordio_faces import RecordIOFaces, RecordIOFacesConfig
 
-DataConfig = Annotated[FeaturesConfig | RecordIOFacesConfig, Field(discriminator="kind")]
+DataConfig = Annotated[
+    FeaturesConfig | ImageBlobConfig | ImageListConfig | RecordIOFacesConfig, Field(discriminator="kind")
+]
 
 __all__ = [
     "STRANGER",
     "AugmentConfig",
     "DataConfig",
     "DataSet",
+    "Expected",
     "Features",
     "FeaturesConfig",
+    "ImageBlob",
+    "ImageBlobConfig",
+    "ImageList",
+    "ImageListConfig",
+    "RandomCrop",
     "RecordIOFaces",
     "RecordIOFacesConfig",
     "Split",

@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.data.crop import RandomCrop
+
 Split = Literal["train", "val", "test", "open_val", "open_test"]
 """Training; validation and test of the known classes; strangers to choose a threshold by, and others to test it by."""
 
@@ -33,6 +35,12 @@ class DataSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The inputs at `positions` (B,): (B, S, S, 3) uint8 RGB, or (B, D) float32."""
+    def batch(self, positions: npt.NDArray[np.int64], crop: RandomCrop | None = None) -> npt.NDArray[Any]:
+        """The inputs at `positions` (B,): (B, S, S, 3) uint8 RGB, or (B, D) float32.
+
+        Args:
+            positions: which.
+            crop: for training: a random part of each whole image, resized to (S, S). None gives the view for
+                evaluation, always the same. Never given for vectors.
+        """
         ...

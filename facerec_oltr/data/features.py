@@ -16,6 +16,8 @@ from pydantic import Field
 
 from facerec_oltr.components import Config
 from facerec_oltr.data._base import STRANGER, Split
+from facerec_oltr.data._labels import count_classes
+from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.errors import DataError
 
 
@@ -48,7 +50,7 @@ class Features:
         if not np.issubdtype(labels.dtype, np.integer):
             raise DataError(f"{path}: found labels of type {labels.dtype}, expected whole numbers")
         self.labels: npt.NDArray[np.int64] = labels.astype(np.int64)
-        self.classes = _classes(self.labels, path) if classes is None else classes
+        self.classes = count_classes(self.labels, path) if classes is None else classes
         if classes and labels.size and not (labels.min() >= 0 and labels.max() < classes):
             raise DataError(
                 f"{path}: found labels from {labels.min()} to {labels.max()}, expected those of training, "
@@ -65,8 +67,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def batch(self, positions: npt.NDArray[np.int64], crop: RandomCrop | None = None) -> npt.NDArray[np.float32]:
         """The vectors at `positions` (B,), as (B, D) float32."""
+        assert crop is None, "vectors have no picture to cut from"
         return self._vectors[positions]
 
 
@@ -120,21 +123,3 @@ def _array(table: dict[str, npt.NDArray[Any]], name: str, path: Path) -> npt.NDA
     if name not in table:
         raise DataError(f"{path}: has no array {name!r}, expected features (N, D) and labels (N,)")
     return table[name]
-
-
-def _classes(labels: npt.NDArray[np.int64], path: Path) -> int:
-    """C of a training split whose labels are 0 … C − 1, each at least once."""
-    if labels.size < 2 or labels.min() < 0:
-        raise DataError(
-            f"{path}: found {labels.size} labels, the lowest {labels.min(initial=0)}; expected 2, from 0 on"
-        )
-    classes = int(labels.max()) + 1
-    seen = np.zeros(classes, bool) if classes <= 2 * labels.size else None
-    if seen is not None:
-        seen[labels] = True
-    if classes < 2 or seen is None or not seen.all():
-        missing = "" if seen is None or seen.all() else f", without {np.flatnonzero(~seen)[0]}"
-        raise DataError(
-            f"{path}: found labels up to {classes - 1}{missing}; expected 0 to C - 1, two or more, none empty"
-        )
-    return classes

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from facerec_oltr.components import Config
 from facerec_oltr.data._base import Split
+from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.errors import DataError
 from recordio_tools import FaceSet
 from recordio_tools.images import fit_square
@@ -57,11 +58,13 @@ class RecordIOFaces:
         """What the set is known by, 64 hexadecimal digits."""
         return self._faces.fingerprint
 
-    def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def batch(self, positions: npt.NDArray[np.int64], crop: RandomCrop | None = None) -> npt.NDArray[np.uint8]:
         """Decode the images at `positions` (B,) to (B, size, size, 3) uint8 RGB."""
         faces = np.empty((len(positions), *self.shape), np.uint8)
-        for row, position in zip(faces, positions.tolist(), strict=True):
-            row[:] = fit_square(self._faces.image(position), self.shape[0])
+        for place, position in enumerate(positions.tolist()):
+            image = self._faces.image(position)
+            size = self.shape[0]
+            faces[place] = fit_square(image, size) if crop is None else crop.view(image, place, size)
         return faces
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facerec_oltr.data import DataSet, augment
+from facerec_oltr.data import DataSet, RandomCrop, augment
 from facerec_oltr.engine.model import Model, to_input
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
@@ -119,9 +119,9 @@ class StageRun:
 
     def _epoch(self, epoch: int) -> EpochReport:
         began = self.clock()
-        order_seed, augment_seed, dropout_seed = np.random.SeedSequence(
+        order_seed, augment_seed, dropout_seed, crop_seed = np.random.SeedSequence(
             (self.experiment.seed, self.index, epoch)
-        ).generate_state(3)
+        ).generate_state(4)
         order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
         generator = torch.Generator().manual_seed(int(augment_seed))
         self.refresh_memory("stage begins" if epoch == 1 else "epoch begins")
@@ -131,7 +131,8 @@ class StageRun:
             torch.manual_seed(int(dropout_seed))
             for step, positions in enumerate(np.array_split(order, self.steps_per_epoch)):
                 self._set_rates((epoch - 1) * self.steps_per_epoch + step)
-                for name, value in self._step(positions, generator, f"epoch {epoch}, step {step + 1}").items():
+                inputs = self._inputs(positions, self._crop((int(crop_seed), step)))
+                for name, value in self._step(positions, inputs, generator, f"epoch {epoch}, step {step + 1}").items():
                     sums[name] += value * len(positions)
         means = {name: value / len(order) for name, value in sums.items()}
         return EpochReport(
@@ -152,9 +153,8 @@ class StageRun:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _step(self, positions: np.ndarray, generator: torch.Generator, place: str) -> dict[str, float]:
+    def _step(self, positions: np.ndarray, inputs: Tensor, generator: torch.Generator, place: str) -> dict[str, float]:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-        inputs = self._inputs(positions)
         if inputs.ndim == 4:  # vectors have no picture to change
             inputs = augment(inputs, self.experiment.augment, generator)
         features, logits = self.model(inputs)
@@ -179,8 +179,11 @@ class StageRun:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _inputs(self, positions: np.ndarray) -> Tensor:
-        return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
+    def _crop(self, seed: tuple[int, ...]) -> RandomCrop | None:
+        return self.experiment.augment.crop(seed) if len(self.data.shape) == 3 else None
+
+    def _inputs(self, positions: np.ndarray, crop: RandomCrop | None = None) -> Tensor:
+        return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
 
     @torch.no_grad()
     def _class_means(self) -> Tensor:

@@ -54,7 +54,7 @@ def test_set_reaches_into_tables_and_lists(tmp_path: Path) -> None:
     experiment = load_experiment(*write(tmp_path), overrides=overrides)
     assert experiment.schedule.epochs == 3
     assert experiment.stages[0].share == 0.5
-    assert experiment.data.path == Path("some where")
+    assert experiment.data.model_dump()["path"] == Path("some where")
     assert experiment.augment.flip == 0.25
 
 

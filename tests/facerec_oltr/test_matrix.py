@@ -11,7 +11,7 @@ from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.model import to_input
 from facerec_oltr.engine.run import train
 
-from .conftest import TINY
+from .conftest import TINY, write_blob, write_listed
 
 METHODS, DATASETS = available("methods"), available("datasets")
 
@@ -21,7 +21,7 @@ def test_the_folders_hold_what_the_documentation_says() -> None:
         "balanced_softmax", "cosine", "crt", "focal", "ldam_drw", "lifted", "logit_adjusted", "lws", "ncm", "oltr",
         "oltr_authors", "plain", "plain_balanced", "range", "tau_norm",
     ]  # fmt: skip
-    assert DATASETS == ["att_lt", "lfw_features"]
+    assert DATASETS == ["att_lt", "cifar100_lt", "imagenet_lt", "lfw_features", "places_lt", "tiny_imagenet_lt"]
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +34,35 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Encoded images of six classes, two of which are strangers."""
+    return write_blob(tmp_path_factory.mktemp("blob") / "blob.npz", [9, 7, 5, 4, 3, 2])
+
+
+@pytest.fixture(scope="session")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Listed images of four classes with 7, 5, 2 and 1 of them."""
+    folder = tmp_path_factory.mktemp("listed")
+    write_listed(folder, "train", [label for label, n in enumerate((7, 5, 2, 1)) for _ in range(n)])
+    return folder
+
+
+ARRAYS = '{ bytes = "PART_png", offsets = "PART_offset", labels = "PART_label" }'
+TINY_IMAGES = ("data.size=16", "backbone.width=1", "schedule.epochs=2", "schedule.batch_size=8")
+
+
 def small(dataset: str, request: pytest.FixtureRequest) -> list[str]:
     """What brings a data set down to a few inputs that are here."""
     if dataset == "lfw_features":
         return [f"data.path={request.getfixturevalue('vectors')}", "schedule.epochs=3", "schedule.batch_size=8"]
+    if dataset in ("imagenet_lt", "places_lt"):
+        root = request.getfixturevalue("listed")
+        return [*TINY_IMAGES, "backbone.depth=10", f"data.root={root}", "data.train=train.txt", "data.expect={}"]
+    if dataset in ("cifar100_lt", "tiny_imagenet_lt"):
+        depth = "backbone.depth=8" if dataset == "cifar100_lt" else "backbone.depth=10"
+        parts = [f"data.{part}={ARRAYS.replace('PART', part)}" for part in ("train", "test")]
+        return [*TINY_IMAGES, depth, *parts, f"data.path={request.getfixturevalue('blob')}", "data.open_classes=2"]
     return [*TINY, f"data.path={request.getfixturevalue('face_set')}", "schedule.epochs=2"]
 
 

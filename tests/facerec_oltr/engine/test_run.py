@@ -18,7 +18,7 @@ from facerec_oltr.engine.stage import EpochReport, StageRun, rate_factor
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
-from ..conftest import TINY
+from ..conftest import TINY, write_listed
 
 
 class StopError(Exception):
@@ -315,3 +315,18 @@ def test_rates_by_part_of_the_network(face_set: Path) -> None:
     assert {name: pytest.approx(rates[name]) for name in wanted} == wanted
     trained = {name for name, weight in models[1].named_parameters() if weight.requires_grad}
     assert rates.keys() == trained
+
+
+def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) -> None:
+    write_listed(tmp_path, "train", [0, 0, 0, 0, 1, 1, 2])
+    small = ("data.size=16", "backbone.width=1", "backbone.depth=10", "schedule.epochs=3", "schedule.batch_size=4")
+    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.expect={}")
+    experiment = load_experiment("plain", "imagenet_lt", overrides=[*small, *here])
+    unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
+    weights = load_weights(train(experiment, tmp_path / "run", clock=hours))
+    assert all(torch.equal(weights[name], unbroken[name]) for name in unbroken)
+    whole = load_experiment("plain", "imagenet_lt", overrides=[*small, *here, "augment.crop_scale=[1.0, 1.0]"])
+    uncropped = load_weights(train(whole, tmp_path / "uncropped"))
+    assert not torch.equal(uncropped["backbone.conv1.weight"], unbroken["backbone.conv1.weight"])
