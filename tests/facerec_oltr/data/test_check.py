@@ -51,7 +51,7 @@ def test_a_wrong_root_is_told_by_what_it_lacks(listed: ImageListConfig, tmp_path
     )
 
 
-def test_the_other_form_of_places365_is_found_out(tmp_path: Path) -> None:
+def test_another_layout_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "train/x-y").mkdir(parents=True)
     for number in (0, 1):
         (tmp_path / f"train/x-y/{number}.jpg").write_bytes(b"image")
@@ -59,8 +59,8 @@ def test_the_other_form_of_places365_is_found_out(tmp_path: Path) -> None:
     config = ImageListConfig(root=tmp_path)
     found = check_data(config)
     assert found.missing == {"train": 2}
-    assert found.advice == ["train: the images lie in another form of Places365: --set data.layout=places365_easy"]
-    assert check_data(config.model_copy(update={"layout": "places365_easy"})).whole
+    assert found.advice == ["train: the images lie otherwise than its list says: --set data.layout=by_class"]
+    assert check_data(config.model_copy(update={"layout": "by_class"})).whole
 
 
 def test_lists_that_are_missing_wrong_or_share_images(listed: ImageListConfig, tmp_path: Path) -> None:
