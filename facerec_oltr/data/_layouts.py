@@ -1,9 +1,9 @@
 """The ways in which Places365 and ImageNet lie on a disk, and the way from what a list says to each of them.
 
-    by_class        train/apartment_building-outdoor/00000001.jpg      val/apartment_building-outdoor/Places365_val_1.jpg
-                    train/n01440764/n01440764_190.JPEG                 val/n01440764/ILSVRC2012_val_1.JPEG
-    places365_256   data_256/a/apartment_building/outdoor/00000001.jpg val_256/Places365_val_1.jpg
-    flat_val        train/n01440764/n01440764_190.JPEG                 val/ILSVRC2012_val_1.JPEG
+    by_class        train/atrium-public/00000001.jpg         val/atrium-public/Places365_val_00000435.jpg
+                    train/n01440764/n01440764_190.JPEG       val/n01440764/ILSVRC2012_val_00000293.JPEG
+    places365_256   data_256/a/atrium/public/00000001.jpg    val_256/Places365_val_00000435.jpg
+    flat_val        train/n01440764/n01440764_190.JPEG       val/ILSVRC2012_val_00000293.JPEG
 
 Places365 unpacks from its "easy format" by class, from its archives of 256 pixels as places365_256. ImageNet's
 validation images unpack flat, and nearly everybody sorts them by class. Lists of Places-LT and ImageNet-LT are in
@@ -25,7 +25,7 @@ def category(path: str) -> str | None:
     >>> category("data_256/a/apartment_building/outdoor/00000001.jpg"), category("train/airfield/00000001.jpg")
     ('apartment_building-outdoor', 'airfield')
     """
-    folder, *steps, _ = path.split("/")
+    folder, *steps = path.split("/")[:-1] or [""]
     if folder == "data_256" and len(steps) > 1:
         return "-".join(steps[1:])
     return steps[0] if folder in ("train", "val") and len(steps) == 1 else None

@@ -51,6 +51,13 @@ def test_a_wrong_root_is_told_by_what_it_lacks(listed: ImageListConfig, tmp_path
     )
 
 
+def test_a_missing_image_right_under_the_root(listed: ImageListConfig, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("train/0.png 0\ntop.png 1\n")
+    found = check_data(listed.model_copy(update={"test": None}))
+    assert found.examples == [tmp_path / "top.png"]
+    assert found.advice == ["train: fetch the 1 images that are missing, and check again"]
+
+
 def test_another_layout_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "train/x-y").mkdir(parents=True)
     for number in (0, 1):
