@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from facerec_oltr.data import DataConfig, ImageList, ImageListConfig, Split
-from facerec_oltr.data._places import Layout, relocate
+from facerec_oltr.data._layouts import Layout, relocate
 from facerec_oltr.errors import DataError
 from recordio_tools.errors import RecordIOError
 
@@ -117,7 +117,7 @@ def _advice(config: DataConfig, lists: dict[Split, ImageList], found: Checked) -
         layout = _other_layout(config, data)
         key = "open_root" if split.startswith("open") else "root"
         if layout is not None:
-            advice.append(f"{split}: the images lie in another form of Places365: --set data.layout={layout}")
+            advice.append(f"{split}: the images lie otherwise than its list says: --set data.layout={layout}")
         elif found.missing[split] == len(data):
             advice.append(
                 f"{split}: none of its images is under {data.root}; its list calls the first one {data.paths[0]}: "

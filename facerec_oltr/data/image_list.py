@@ -19,7 +19,7 @@ from facerec_oltr.components import Config
 from facerec_oltr.data._base import Split
 from facerec_oltr.data._image_lines import Lines, check_known, check_strangers, read_lines
 from facerec_oltr.data._labels import count_classes
-from facerec_oltr.data._places import Layout, category, relocate
+from facerec_oltr.data._layouts import Layout, category, relocate
 from facerec_oltr.data.crop import RandomCrop, centre_view
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.shots import shot_bins
@@ -148,7 +148,7 @@ class ImageListConfig(Config):
         open_root: the same for the open splits; `root` if not given.
         lists: the folder of the list files; `root` if not given.
         train: the list of the training split; likewise the others, which a set need not have.
-        layout: how the images lie on the disk: as listed, or as one of the two forms of Places365 (see _places.py).
+        layout: how the images lie on the disk, where it is not as listed (see _layouts.py).
         size: side in pixels at which the network sees an image.
         centre: evaluation sees the middle square with this share of the short side; the authors' is 224 of 256 pixels.
         expect: what is known of the set.

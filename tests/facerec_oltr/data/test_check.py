@@ -51,7 +51,14 @@ def test_a_wrong_root_is_told_by_what_it_lacks(listed: ImageListConfig, tmp_path
     )
 
 
-def test_the_other_form_of_places365_is_found_out(tmp_path: Path) -> None:
+def test_a_missing_image_right_under_the_root(listed: ImageListConfig, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("train/0.png 0\ntop.png 1\n")
+    found = check_data(listed.model_copy(update={"test": None}))
+    assert found.examples == [tmp_path / "top.png"]
+    assert found.advice == ["train: fetch the 1 images that are missing, and check again"]
+
+
+def test_another_layout_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "train/x-y").mkdir(parents=True)
     for number in (0, 1):
         (tmp_path / f"train/x-y/{number}.jpg").write_bytes(b"image")
@@ -59,8 +66,8 @@ def test_the_other_form_of_places365_is_found_out(tmp_path: Path) -> None:
     config = ImageListConfig(root=tmp_path)
     found = check_data(config)
     assert found.missing == {"train": 2}
-    assert found.advice == ["train: the images lie in another form of Places365: --set data.layout=places365_easy"]
-    assert check_data(config.model_copy(update={"layout": "places365_easy"})).whole
+    assert found.advice == ["train: the images lie otherwise than its list says: --set data.layout=by_class"]
+    assert check_data(config.model_copy(update={"layout": "by_class"})).whole
 
 
 def test_lists_that_are_missing_wrong_or_share_images(listed: ImageListConfig, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facerec_oltr.data import STRANGER, Expected, ImageListConfig
-from facerec_oltr.data._places import category, relocate
+from facerec_oltr.data._layouts import category, relocate
 from facerec_oltr.errors import DataError
 from recordio_tools.errors import SourceError
 
@@ -152,21 +152,25 @@ def test_both_forms_of_places365_lead_to_either() -> None:
     names = {7: "airfield"}
     for path in (NESTED, EASY):
         assert category(path) == "apartment_building-outdoor"
-        assert relocate(path, "places365_easy", names, 0) == EASY
+        assert relocate(path, "by_class", names, 0) == EASY
         assert relocate(path, "places365_256", names, 0) == NESTED
         assert relocate(path, "as_listed", names, 0) == path
     for path in (FLAT, SORTED):
-        assert relocate(path, "places365_easy", names, 7) == SORTED
+        assert relocate(path, "by_class", names, 7) == SORTED
         assert relocate(path, "places365_256", names, 7) == FLAT
-    assert relocate("abbey_extra_test_00000001.jpg", "places365_easy", names, -1) == "abbey_extra_test_00000001.jpg"
+    assert relocate("abbey_extra_test_00000001.jpg", "by_class", names, -1) == "abbey_extra_test_00000001.jpg"
+    for path in ("val/ILSVRC2012_val_00000293.JPEG", "val/n01440764/ILSVRC2012_val_00000293.JPEG"):
+        assert relocate(path, "by_class", {0: "n01440764"}, 0) == "val/n01440764/ILSVRC2012_val_00000293.JPEG"
+        assert relocate(path, "flat_val", {}, 0) == "val/ILSVRC2012_val_00000293.JPEG"
+    assert relocate("train/n01440764/1.JPEG", "flat_val", {}, 0) == "train/n01440764/1.JPEG"
     with pytest.raises(DataError, match="category of label 8"):
-        relocate(FLAT, "places365_easy", names, 8)
+        relocate(FLAT, "by_class", names, 8)
 
 
 def test_the_training_list_tells_the_category_of_flat_test_images(tmp_path: Path) -> None:
     config = write(tmp_path, train="train/x/0.png 0\ntrain/y-z/0.png 1\n")
     (tmp_path / "train.txt").write_text("data_256/x/x/0.png 0\ndata_256/y/y/z/0.png 1\n")
     (tmp_path / "test.txt").write_text("val_256/5.png 1\n")
-    config = config.model_copy(update={"layout": "places365_easy", "test": "test.txt"})
+    config = config.model_copy(update={"layout": "by_class", "test": "test.txt"})
     assert config.build().paths == ["train/x/0.png", "train/y-z/0.png"]
     assert config.open_list("test").paths == ["val/y-z/5.png"]
