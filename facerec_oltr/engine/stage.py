@@ -134,6 +134,7 @@ class StageRun:
                 inputs = self._inputs(positions, self._crop((int(crop_seed), step)))
                 for name, value in self._step(positions, inputs, generator, f"epoch {epoch}, step {step + 1}").items():
                     sums[name] += value * len(positions)
+        self._check_weights(epoch)
         means = {name: value / len(order) for name, value in sums.items()}
         return EpochReport(
             epoch=epoch,
@@ -143,6 +144,15 @@ class StageRun:
             learning_rate=self.optimizer.param_groups[0]["lr"],
             images_per_second=len(order) / max(self.clock() - began, 1e-9),
         )
+
+    def _check_weights(self, epoch: int) -> None:
+        """The loss is checked ahead of each step; what the last step of an epoch did shows only in the weights."""
+        for name, weight in self.model.state_dict().items():
+            if weight.is_floating_point() and not torch.isfinite(weight).all():
+                raise TrainingError(
+                    f"stage {self.stage.name!r}, epoch {epoch}: {name} has become NaN or infinite; lower "
+                    "schedule.learning_rate"
+                )
 
     def _set_training_mode(self) -> None:
         self.model.train()

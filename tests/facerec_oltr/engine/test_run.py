@@ -330,3 +330,20 @@ def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) ->
     whole = load_experiment("plain", "imagenet_lt", overrides=[*small, *here, "augment.crop_scale=[1.0, 1.0]"])
     uncropped = load_weights(train(whole, tmp_path / "uncropped"))
     assert not torch.equal(uncropped["backbone.conv1.weight"], unbroken["backbone.conv1.weight"])
+
+
+def test_weights_that_the_last_step_broke_are_an_error(
+    tiny_oltr: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is finite at every step, so only the weights show it."""
+    step = torch.optim.SGD.step
+
+    def breaks(self: torch.optim.SGD, *rest: object) -> None:
+        step(self)
+        with torch.no_grad():
+            self.param_groups[0]["params"][-1].view(-1)[0] = float("inf")
+
+    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 64})})
+    monkeypatch.setattr(torch.optim.SGD, "step", breaks)
+    with pytest.raises(TrainingError, match=r"stage 'plain', epoch 1: backbone\..* has become NaN or infinite"):
+        train(one_step, tmp_path / "run")
