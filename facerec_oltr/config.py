@@ -17,6 +17,8 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
+from facerec_oltr.components import Config
+from facerec_oltr.data import DataConfig
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Experiment
 
@@ -63,6 +65,33 @@ def load_experiment(method: str, dataset: str, *, seed: int = 0, overrides: Sequ
     return check_experiment(merged, f"{method_path.name} on {dataset_path.name}")
 
 
+def load_data(dataset: str, *, root: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
+    """Read what a data set's file says of its data, without a method.
+
+    Args:
+        dataset: the name of a data set, or the path of a .toml file.
+        root: where it lies, if not where the file says: `root` of listed images, `path` of other kinds.
+        overrides: as for ``load_experiment``.
+
+    Raises:
+        ConfigError: as ``load_experiment``.
+    """
+    path = _find("datasets", dataset)
+    table = _read(path)
+    if root is not None and isinstance(data := table.setdefault("data", {}), dict):
+        data["root" if data.get("kind") == "image_list" else "path"] = str(root)
+    for override in overrides:
+        _apply(table, override)
+    try:
+        return _DataOnly.model_validate_json(json.dumps({"data": table.get("data", {})}, default=str)).data
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {_one_line(error, table)}") from None
+
+
+class _DataOnly(Config):
+    data: DataConfig
+
+
 def check_experiment(table: Mapping[str, Any], source: str) -> Experiment:
     """Turn a table into an experiment.
 
@@ -72,7 +101,7 @@ def check_experiment(table: Mapping[str, Any], source: str) -> Experiment:
     try:
         return Experiment.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_one_line(error)}") from None
+        raise ConfigError(f"{source}: {_one_line(error, table)}") from None
 
 
 def _find(kind: Kind, name: str) -> Path:
@@ -138,10 +167,15 @@ def _apply(table: Table, override: str) -> None:
         raise ConfigError(f"--set {override}: the experiment has no place called {key}") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, table: Mapping[str, Any]) -> str:
     first, *more = error.errors(include_url=False)
-    place = ".".join(str(step) for step in first["loc"])
-    if first["type"] == "extra_forbidden":
+    place = _place(first["loc"], table)
+    if first["type"] == "union_tag_not_found":
+        place, message = f"{place}.kind", "is missing; set it in one of the two files or with --set"
+    elif first["type"] == "union_tag_invalid":
+        place = f"{place}.kind"
+        message = f"found {first['ctx']['tag']!r}, expected one of {first['ctx']['expected_tags']}"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    elif first["type"] == "extra_forbidden":
         message = "unknown key; remove it or correct its spelling"
     elif first["type"] == "missing":
         message = "is missing; set it in one of the two files or with --set"
@@ -150,3 +184,17 @@ def _one_line(error: ValidationError) -> str:
     else:
         message = f"found {first['input']!r}: {first['msg']}"
     return f"{place + ': ' if place else ''}{message}" + (f" (and {len(more)} more)" if more else "")
+
+
+def _place(steps: tuple[int | str, ...], table: Any) -> str:
+    """Where in the files an error lies: pydantic's steps without the kinds that it puts between a key and its own."""
+    shown = []
+    for step in steps:
+        if isinstance(table, Mapping):
+            if step not in table and table.get("kind") == step:
+                continue
+            table = table.get(step)
+        elif isinstance(table, list) and isinstance(step, int):
+            table = table[step]
+        shown.append(str(step))
+    return ".".join(shown)

@@ -201,8 +201,8 @@ def _evaluate_split(split: _Split, faces: FaceSet, cache: Path, teller: Teller) 
     runs = [str(split.run("plain")), f"{split.run('oltr')}:direct", f"{split.run('oltr')}:meta"]
     models = " ".join(f"--model {run}" for run in runs)
     teller.say(
-        f"$ facerec evaluate {models} --ceiling --faces {faces.path} --open {split.manifest} --draws {PROTOCOL.draws} "
-        f"--cache {cache} --out {split.evaluation}"
+        f"$ facerec evaluate-faces {models} --ceiling --faces {faces.path} --open {split.manifest} "
+        f"--draws {PROTOCOL.draws} --cache {cache} --out {split.evaluation}"
     )
     embedders = {embedder.name: embedder for embedder in map(open_model, ("raw_pixels", *runs, "dlib"))}
     floor, *_, ceiling = embedders

@@ -7,8 +7,17 @@ from pydantic import Field, model_validator
 from facerec_oltr.backbones import BackboneConfig, ModulatedAttentionConfig
 from facerec_oltr.components import Config
 from facerec_oltr.data import AugmentConfig, DataConfig
-from facerec_oltr.heads import CosineConfig, DotProductConfig, HeadConfig, LwsConfig, NcmConfig, TauNormConfig
-from facerec_oltr.losses import LdamConfig, LossConfig
+from facerec_oltr.heads import (
+    CosineConfig,
+    DotProductConfig,
+    HeadConfig,
+    LwsConfig,
+    MetaEmbeddingConfig,
+    NcmConfig,
+    TauNormConfig,
+)
+from facerec_oltr.losses import DiscCentroidsAuthorsConfig, LdamConfig, LossConfig
+from facerec_oltr.metrics.shots import Convention
 from facerec_oltr.samplers import SamplerConfig
 
 Factor = Annotated[float, Field(ge=0)]
@@ -20,10 +29,12 @@ class Schedule(Config):
     Attributes:
         epochs: of all stages together; each stage takes its share.
         batch_size: B; an epoch's last batches are made near equal, so that none is tiny.
-        learning_rate: of SGD at its highest; each stage warms up to it and falls to zero on a half cosine.
+        learning_rate: of SGD at its highest; each stage warms up to it and falls from there.
         warmup: share of a stage's steps in which the rate rises linearly.
         momentum: of SGD.
-        weight_decay: of all weights; a memory is no weight.
+        weight_decay: of all weights; a memory is no weight, but for the authors' kind.
+        decay: how each stage's rate falls: on a half cosine to zero, or by ten after each third of the stage, as in
+            the OLTR authors' every config.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -32,6 +43,7 @@ class Schedule(Config):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    decay: Literal["cosine", "thirds"] = "cosine"
 
 
 class WeightedLoss(Config):
@@ -49,18 +61,25 @@ class Stage(Config):
         share: of the schedule's epochs; 0 trains nothing, for a head that only takes over or computes what it needs.
         start_from: an earlier stage whose backbone and head this one takes over; none starts afresh.
         attention: put modulated attention into the backbone.
+        fc_add: put a linear layer of that width, or as wide as the features, and a ReLU between the backbone and the
+            head, as the OLTR authors do; where `start_from` has none it starts at random, and the features are no
+            longer those that the earlier head was trained on.
         freeze_statistics: normalise by the running statistics that `start_from` brought instead of each batch's.
             Class-aware batches hold few classes, so their statistics depend on who happens to be in them, and the
             features would not be those that the memory was made from.
-        freeze_backbone: leave the backbone as `start_from` brought it: no gradient, no dropout, no new statistics.
+        freeze_backbone: leave what `start_from` brought of the backbone as it is: no gradient, no dropout, no new
+            statistics. Attention that is new in this stage is trained all the same.
         backbone_rate: factor on the learning rate for the weights that `start_from` brought.
-        head_rate: factor on the learning rate for the head and for layers that are new in this stage.
+        head_rate: factor on the learning rate for the head.
+        new_rate: factor for the layers in front of the head that are new in this stage; the head's if not given.
+        memory_rate: factor for a memory that is a parameter.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
     start_from: str | None = None
     attention: ModulatedAttentionConfig | None = None
+    fc_add: Annotated[int, Field(ge=1)] | Literal["same"] | None = None
     head: HeadConfig
     losses: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
     sampler: SamplerConfig
@@ -68,6 +87,8 @@ class Stage(Config):
     freeze_backbone: bool = False
     backbone_rate: Factor = 1.0
     head_rate: Factor = 1.0
+    new_rate: Factor | None = None
+    memory_rate: Factor = 1.0
 
     @model_validator(mode="after")
     def _losses_fit_the_head(self) -> Self:
@@ -87,6 +108,16 @@ class Stage(Config):
         return self
 
     @model_validator(mode="after")
+    def _the_authors_memory_needs_their_loss(self) -> Self:
+        theirs = isinstance(self.head, MetaEmbeddingConfig) and self.head.memory == "parameter"
+        if theirs != any(isinstance(term.loss, DiscCentroidsAuthorsConfig) for term in self.losses):
+            raise ValueError(
+                f"stage {self.name!r}: the loss 'disc_centroids_authors' moves a memory of the kind 'parameter', and "
+                "nothing else does; set both or none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _there_is_something_to_learn(self) -> Self:
         if self.share > 0 and isinstance(self.head, NcmConfig | TauNormConfig) and self.freeze_backbone:
             raise ValueError(
@@ -95,10 +126,6 @@ class Stage(Config):
             )
         if self.start_from is None and (self.freeze_backbone or self.share == 0):
             raise ValueError(f"stage {self.name!r}: nothing would ever be trained; set start_from to an earlier stage")
-        if self.freeze_backbone and self.attention is not None:
-            raise ValueError(
-                f"stage {self.name!r}: attention is part of the backbone, which is frozen; drop one of them"
-            )
         return self
 
 
@@ -110,6 +137,7 @@ class Experiment(Config):
         dataset: name of the data-set file.
         seed: all chance of the run follows from it.
         embedding: which of the last head's embeddings stands for a face when the model is used.
+        shots: the convention by which the benchmark calls a class many, medium or few shot.
     """
 
     method: str
@@ -121,6 +149,7 @@ class Experiment(Config):
     augment: AugmentConfig = AugmentConfig()
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     embedding: Literal["direct", "meta"] = "direct"
+    shots: Convention = "decoupling"
 
     @model_validator(mode="after")
     def _stages_chain(self) -> Self:
@@ -140,11 +169,12 @@ class Experiment(Config):
                         f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier, but "
                         f"{start.name!r} has the head {start.head.kind!r}; expected 'dot_product'"
                     )
-                if start.attention is not None and start.attention != stage.attention:
-                    raise ValueError(
-                        f"stage {stage.name!r} drops or changes the attention of {stage.start_from!r}, whose weights "
-                        "it would take over; give both the same"
-                    )
+                for part in ("attention", "fc_add"):
+                    if getattr(start, part) is not None and getattr(start, part) != getattr(stage, part):
+                        raise ValueError(
+                            f"stage {stage.name!r} drops or changes the {part} of {stage.start_from!r}, whose weights "
+                            "it would take over; give both the same"
+                        )
             elif isinstance(stage.head, LwsConfig | TauNormConfig):
                 raise ValueError(
                     f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier; set start_from"

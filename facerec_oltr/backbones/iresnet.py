@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
+from facerec_oltr.errors import ConfigError
 
 _CONV_STD = 0.1  # arcface_torch's initialisation of every convolution
 
@@ -86,9 +87,8 @@ class IResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, _CONV_STD)
         self.attention: ModulatedAttention | None = None
-        if attention is not None:  # after the initialisation above, which would overwrite the identity start
-            self.attention = attention.build(channels=channels)
-            self.attention.start_as_identity()
+        if attention is not None:  # after the initialisation above, which would overwrite its own
+            self.attention = attention.build(channels=channels, sides=(size, size))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, size, size) images in [−1, 1] to (B, D) features."""
@@ -109,13 +109,19 @@ class IResNetConfig(Config):
     features: Annotated[int, Field(ge=2)] = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
-    def build(self, *, size: int, attention: ModulatedAttentionConfig | None) -> IResNet:
-        """Build the network for square images of `size` pixels."""
+    def build(self, *, shape: tuple[int, ...], attention: ModulatedAttentionConfig | None) -> IResNet:
+        """Build the network for square images (S, S, 3).
+
+        Raises:
+            ConfigError: the inputs are vectors.
+        """
+        if len(shape) != 3:
+            raise ConfigError(f"the backbone 'iresnet' was given inputs of shape {shape}, expected images (S, S, 3)")
         return IResNet(
             self.layers,
             width=self.width,
             features=self.features,
             dropout=self.dropout,
-            size=size,
+            size=shape[0],
             attention=attention,
         )

@@ -9,8 +9,11 @@ from typing import NoReturn
 
 import typer
 
+from facerec_oltr.cli import data
+from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
+from facerec_oltr.cli.evaluate_faces import evaluate_faces
 from facerec_oltr.cli.gallery import calibrate, enroll, identify
 from facerec_oltr.cli.report import report
 from facerec_oltr.cli.train import train
@@ -27,13 +30,16 @@ app = typer.Typer(
 )
 app.command(epilog="Example: facerec demo --out demo")(demo)
 app.command(epilog="Example: facerec train oltr --on att_lt --out demo/run")(train)
+app.add_typer(data.app, name="data")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
 app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)
+app.command(epilog="Example: facerec evaluate runs/plain-0 runs/oltr-0")(evaluate)
+app.command(epilog="Example: facerec compare runs/* --out table.md")(compare)
 app.command(
-    epilog="Example: facerec evaluate --model demo/run --model dlib --faces demo/faces "
+    epilog="Example: facerec evaluate-faces --model demo/run --model dlib --faces demo/faces "
     "--open demo/faces-lt/manifest.json --out result.json"
-)(evaluate)
+)(evaluate_faces)
 app.command(epilog="Example: facerec report result.json --out report.md")(report)
 
 

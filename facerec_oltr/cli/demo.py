@@ -21,7 +21,7 @@ def demo(
     stopped.
     """
     from facerec_oltr.cli._training_display import display
-    from facerec_oltr.cli.evaluate import print_tables
+    from facerec_oltr.cli.evaluate_faces import print_tables
     from facerec_oltr.cli.gallery import print_decisions
     from facerec_oltr.demo import Teller, run_demo
 

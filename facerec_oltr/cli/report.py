@@ -9,7 +9,9 @@ from recordio_tools.door import data, say
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="FILE.json…", help="Of facerec evaluate, one a split.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="FILE.json…", help="Of facerec evaluate-faces, one a split.")
+    ],
     out: Annotated[Path, typer.Option(metavar="REPORT.md", help="The text; its pictures appear beside it.")],
     faces: Annotated[
         Path | None, typer.Option(help="The face set that was evaluated, to show example decisions.")

@@ -28,4 +28,7 @@ def train(
     with display() as reporter:
         model = train_run(experiment, out, device=choose_device(device), reporter=reporter)
     say(f"{model}: finished; metrics in {out / 'metrics.jsonl'}, checkpoints in {out / 'checkpoints'}")
-    say(f"next: facerec enroll --gallery gallery.db --model {out} FOLDER")
+    if "test" in experiment.data.splits():
+        say(f"next: facerec evaluate {out}")
+    else:
+        say(f"next: facerec enroll --gallery gallery.db --model {out} FOLDER")

@@ -1,12 +1,39 @@
 """Data sets: positions → uint8 batches and labels; what a file says is checked when it is opened.
 
-A data set has ``labels`` (N,), ``classes``, ``size``, ``fingerprint``, ``len`` and ``batch(positions)``.
+A data set is a config whose ``build(split)`` opens one split of it; ``DataSet`` says what a split offers.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
+from facerec_oltr.data._base import STRANGER, DataSet, Split
 from facerec_oltr.data.augment import AugmentConfig, augment
+from facerec_oltr.data.crop import RandomCrop
+from facerec_oltr.data.features import Features, FeaturesConfig
+from facerec_oltr.data.image_blob import ImageBlob, ImageBlobConfig
+from facerec_oltr.data.image_list import Expected, ImageList, ImageListConfig
 from facerec_oltr.data.recordio_faces import RecordIOFaces, RecordIOFacesConfig
 
-DataSet = RecordIOFaces
-DataConfig = RecordIOFacesConfig
+DataConfig = Annotated[
+    FeaturesConfig | ImageBlobConfig | ImageListConfig | RecordIOFacesConfig, Field(discriminator="kind")
+]
 
-__all__ = ["AugmentConfig", "DataConfig", "DataSet", "RecordIOFaces", "RecordIOFacesConfig", "augment"]
+__all__ = [
+    "STRANGER",
+    "AugmentConfig",
+    "DataConfig",
+    "DataSet",
+    "Expected",
+    "Features",
+    "FeaturesConfig",
+    "ImageBlob",
+    "ImageBlobConfig",
+    "ImageList",
+    "ImageListConfig",
+    "RandomCrop",
+    "RecordIOFaces",
+    "RecordIOFacesConfig",
+    "Split",
+    "augment",
+]

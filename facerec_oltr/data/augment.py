@@ -1,16 +1,20 @@
 """Random changes of training images: each batch sees every face a little moved, turned, lit and covered otherwise."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from facerec_oltr.components import Config
+from facerec_oltr.data.crop import RandomCrop
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+_GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which torchvision and Pillow make grey of RGB
 
 
 class AugmentConfig(Config):
@@ -23,6 +27,13 @@ class AugmentConfig(Config):
         turn: largest rotation, in degrees.
         light: largest change of contrast (a factor 1 ± light) and of brightness (± light of the half range).
         cover: probability that one square, a third of the side, is blanked.
+        crop_scale: lowest and highest share of an image's area that is cut out and resized; the OLTR authors' is 0.08
+            to 1. None shows the view for evaluation. The data set does the cutting, from the whole image (see crop.py).
+        crop_ratio: lowest and highest width / height of what is cut out.
+        brightness: largest change of the factor, 1 ± brightness, on all pixels, black being 0.
+        contrast: the same on the distances from the image's mean grey.
+        saturation: the same on the distances from each pixel's own grey. These three, in an order drawn for each image
+            and cut to [black, white] after each, are torchvision's ColorJitter without hue.
     """
 
     flip: Share = 0.5
@@ -31,6 +42,23 @@ class AugmentConfig(Config):
     turn: Annotated[float, Field(ge=0, le=180)] = 0.0
     light: Share = 0.0
     cover: Share = 0.0
+    crop_scale: tuple[Positive, Positive] | None = None
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        if self.crop_scale is not None and not self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(f"crop_scale: found {list(self.crop_scale)}, expected lowest <= highest <= 1")
+        if self.crop_ratio[0] > self.crop_ratio[1]:
+            raise ValueError(f"crop_ratio: found {list(self.crop_ratio)}, expected lowest <= highest")
+        return self
+
+    def crop(self, seed: tuple[int, ...]) -> RandomCrop | None:
+        """The crops of the batch that has this seed; None where images are not cropped."""
+        return None if self.crop_scale is None else RandomCrop(self.crop_scale, self.crop_ratio, seed)
 
 
 def augment(images: Tensor, choices: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -45,7 +73,8 @@ def augment(images: Tensor, choices: AugmentConfig, generator: torch.Generator) 
         (B, 3, S, S); brightness may carry values a little beyond [−1, 1].
     """
     moved = _move(images, choices, generator)
-    lit = _light(moved, choices.light, generator)
+    jittered = _jitter(moved, choices, generator)
+    lit = _light(jittered, choices.light, generator)
     return _cover(lit, choices.cover, generator)
 
 
@@ -67,6 +96,29 @@ def _move(images: Tensor, choices: AugmentConfig, generator: torch.Generator) ->
     )
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _jitter(images: Tensor, choices: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Brightness, contrast and saturation, each image by its own factors and in its own order."""
+    bounds = (choices.brightness, choices.contrast, choices.saturation)
+    if not any(bounds):
+        return images
+    B, device = len(images), images.device
+    factors = (1 + torch.tensor(bounds) * _signed((B, 3), generator, torch.device("cpu"))).to(device)
+    order = torch.rand(B, 3, generator=generator).argsort(dim=1).to(device)
+    x = (images + 1) / 2
+    for turn in order.unbind(dim=1):
+        factor = factors.gather(1, turn.unsqueeze(1)).view(B, 1, 1, 1)
+        x = torch.lerp(_pole(x, turn), x, factor).clamp(0, 1)
+    return 2 * x - 1
+
+
+def _pole(x: Tensor, turn: Tensor) -> Tensor:
+    """What the factor 0 would make of each image: black, its mean grey, or itself in grey, by `turn` 0, 1, 2."""
+    grey = (x * x.new_tensor(_GREY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    turn = turn.view(-1, 1, 1, 1)
+    pole = torch.where(turn == 1, grey.mean(dim=(2, 3), keepdim=True), grey)
+    return pole.masked_fill(turn == 0, 0).expand_as(x)
 
 
 def _light(images: Tensor, light: float, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from facerec_oltr.components import Config
+from facerec_oltr.data._base import Split
+from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.errors import DataError
 from recordio_tools import FaceSet
 from recordio_tools.images import fit_square
@@ -23,7 +25,7 @@ class RecordIOFaces:
     Attributes:
         labels: (N,) int64, the class of each image.
         classes: C.
-        size: the side in pixels.
+        shape: (size, size, 3).
         fingerprint: what the set is known by, see FaceSet.
 
     Raises:
@@ -35,7 +37,7 @@ class RecordIOFaces:
         self._faces = FaceSet(path)
         self.labels: npt.NDArray[np.int64] = self._faces.labels
         self.classes = self._faces.classes
-        self.size = size
+        self.shape = (size, size, 3)
         counts = self._faces.counts()
         if self.classes < 2 or len(self.labels) < 2:
             raise DataError(
@@ -56,11 +58,13 @@ class RecordIOFaces:
         """What the set is known by, 64 hexadecimal digits."""
         return self._faces.fingerprint
 
-    def batch(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def batch(self, positions: npt.NDArray[np.int64], crop: RandomCrop | None = None) -> npt.NDArray[np.uint8]:
         """Decode the images at `positions` (B,) to (B, size, size, 3) uint8 RGB."""
-        faces = np.empty((len(positions), self.size, self.size, 3), np.uint8)
-        for row, position in zip(faces, positions.tolist(), strict=True):
-            row[:] = fit_square(self._faces.image(position), self.size)
+        faces = np.empty((len(positions), *self.shape), np.uint8)
+        for place, position in enumerate(positions.tolist()):
+            image = self._faces.image(position)
+            size = self.shape[0]
+            faces[place] = fit_square(image, size) if crop is None else crop.view(image, place, size)
         return faces
 
 
@@ -71,6 +75,19 @@ class RecordIOFacesConfig(Config):
     path: Path
     size: Annotated[int, Field(ge=16)] = 112
 
-    def build(self) -> RecordIOFaces:
-        """Open the set."""
+    def splits(self) -> tuple[Split, ...]:
+        """Only the training split."""
+        return ("train",)
+
+    def build(self, split: Split = "train") -> RecordIOFaces:
+        """Open the set.
+
+        Raises:
+            DataError: another split than `train` was asked for.
+        """
+        if split != "train":
+            raise DataError(
+                f"{self.path}: a face set is for training, it has no split {split!r}; measure runs on people never "
+                "trained on with: facerec evaluate-faces --model RUN --faces SET --open MANIFEST.json"
+            )
         return RecordIOFaces(self.path, self.size)

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from facerec_oltr.config import check_experiment
-from facerec_oltr.engine.checkpoint import load_weights, read_json
-from facerec_oltr.engine.model import Model, build_model, to_input
-from facerec_oltr.errors import CheckpointError, ConfigError
+from facerec_oltr.engine.finished import load_run
+from facerec_oltr.engine.model import Model, to_input
+from facerec_oltr.errors import ConfigError
 
 _BATCH = 64
 _PREPROCESSING = "rgb (x-127.5)/127.5, sum of face and mirrored face"
@@ -26,7 +25,7 @@ class RunEmbedder:
         self._model = model.eval()
         self._embedding = embedding
         self.name, self.fingerprint, self.size, self.source = name, fingerprint, size, source
-        self.dimensions = model.backbone.features_size
+        self.dimensions = model.features_size
 
     @torch.no_grad()
     def embed(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -35,7 +34,7 @@ class RunEmbedder:
         for start in range(0, len(faces), _BATCH):
             images = to_input(torch.from_numpy(faces[start : start + _BATCH]))
             both = [
-                self._model.head.embed(self._model.backbone(view), self._embedding) for view in (images, images.flip(3))
+                self._model.head.embed(self._model.features(view), self._embedding) for view in (images, images.flip(3))
             ]
             vectors[start : start + _BATCH] = torch.nn.functional.normalize(both[0] + both[1]).numpy()
         return vectors
@@ -52,21 +51,12 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
         CheckpointError: the run is missing, unfinished or damaged.
         ConfigError: its head has no such embedding.
     """
-    description = read_json(run / "experiment.json")
-    try:
-        table, data = description["experiment"], description["data"]
-        size, classes = int(data["size"]), int(data["classes"])
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{run / 'experiment.json'}: is not an experiment of facerec train") from None
-    experiment = check_experiment(table, str(run / "experiment.json"))
-    path = run / "model.safetensors"
-    if not path.exists():
-        raise CheckpointError(
-            f"{run}: the run is not finished; go on with: facerec train {experiment.method} --on {experiment.dataset} "
-            f"--out {run}"
+    finished = load_run(run)
+    if len(finished.shape) != 3:
+        raise ConfigError(
+            f"{run}: was trained on feature vectors, so it cannot embed photos; take a run that was trained on images"
         )
-    model = build_model(experiment, experiment.stages[-1], size=size, classes=classes, seed=0)
-    model.load(load_weights(path), str(path))
+    experiment, model = finished.experiment, finished.model
     embedding = embedding or experiment.embedding
     if embedding not in model.head.embeddings:
         raise ConfigError(
@@ -75,8 +65,10 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
     return RunEmbedder(
         model,
         name=f"{experiment.method} ({embedding})",
-        fingerprint=hashlib.sha256(path.read_bytes() + f"{embedding} {_PREPROCESSING}".encode()).hexdigest(),
-        size=size,
+        fingerprint=hashlib.sha256(
+            finished.weights.read_bytes() + f"{embedding} {_PREPROCESSING}".encode()
+        ).hexdigest(),
+        size=finished.shape[0],
         embedding=embedding,
         source=f"{run.resolve()}:{embedding}",
     )

@@ -35,7 +35,7 @@ from facerec_oltr.engine.stage import EpochReport, StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError
 from facerec_oltr.experiment import Experiment, Stage
 
-FORMAT = 1
+FORMAT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
@@ -135,7 +135,8 @@ class _Run:
                     state = stage_run.model.state_dict(), stage_run.optimizer.state_dict()
                     save_progress(self.progress_path, Progress(stage_run.index, report.epoch, len(lines), *state))
                     saved_at = self.clock()
-        stage_run.refresh_memory()  # the centroids of the finished network, not of its last epoch's start
+        # the centroids of the finished network, not of its last epoch's start
+        stage_run.refresh_memory("stage ends" if stage_run.epochs else "stage begins")
 
     def _prepare(self, index: int, progress: Progress) -> StageRun:
         stage = self.experiment.stages[index]
@@ -152,7 +153,7 @@ class _Run:
 
     def _fresh(self, stage: Stage, index: int) -> Model:
         seed = self.experiment.seed * 1000 + index
-        return build_model(self.experiment, stage, size=self.data.size, classes=self.data.classes, seed=seed)
+        return build_model(self.experiment, stage, shape=self.data.shape, classes=self.data.classes, seed=seed)
 
     def _weights_path(self, stage: Stage) -> Path:
         return self.checkpoints / f"{stage.name}.safetensors"
@@ -181,7 +182,7 @@ def _describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
             "fingerprint": data.fingerprint,
             "images": len(data),
             "classes": data.classes,
-            "size": data.size,
+            "shape": list(data.shape),
         },
         "made_with": {
             "python": platform.python_version(),

@@ -8,16 +8,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facerec_oltr.data import DataSet, augment
+from facerec_oltr.data import DataSet, RandomCrop, augment
 from facerec_oltr.engine.model import Model, to_input
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
+from facerec_oltr.heads import Moment
 from facerec_oltr.losses import Batch
 
 _EVALUATION_BATCH = 256
@@ -51,7 +52,7 @@ class StageRun:
         experiment: the whole experiment.
         index: the stage's place in it.
         model: the network, on `device`.
-        new_weights: names of backbone weights that `start_from` did not bring.
+        new_weights: names of weights before the head that `start_from` did not bring.
         data: the training set.
         device: where the network computes.
         clock: seconds, for the speed that is reported.
@@ -70,7 +71,8 @@ class StageRun:
         schedule = self.experiment.schedule
         self.epochs = max(1, round(self.stage.share * schedule.epochs)) if self.stage.share else 0
         if self.stage.freeze_backbone:
-            self.model.backbone.requires_grad_(False)
+            for name, weight in self.model.backbone.named_parameters():
+                weight.requires_grad_(f"backbone.{name}" in self.new_weights)
         self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
         self.sampler = self.stage.sampler.build()
         self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
@@ -92,37 +94,47 @@ class StageRun:
         for epoch in range(epochs_done + 1, self.epochs + 1):
             yield self._epoch(epoch)
 
-    def refresh_memory(self) -> None:
+    def refresh_memory(self, when: Moment) -> None:
         """Renew the head's memory, where it keeps one, from the network as it stands."""
-        self.model.head.refresh(self._class_means)
+        self.model.head.refresh(self._class_means, when)
 
     def _groups(self) -> list[dict[str, Any]]:
+        stage, groups = self.stage, {"backbone": [], "new": [], "head": [], "memory": []}
+        for name, weight in self.model.named_parameters():
+            part = name.split(".")[0]
+            if name == "head.memory":
+                part = "memory"
+            elif part != "head":
+                part = "new" if name in self.new_weights else "backbone"
+            if weight.requires_grad:
+                groups[part].append(weight)
+        factors = {
+            "backbone": stage.backbone_rate,
+            "new": stage.head_rate if stage.new_rate is None else stage.new_rate,
+            "head": stage.head_rate,
+            "memory": stage.memory_rate,
+        }
         rate = self.experiment.schedule.learning_rate
-        backbone = dict(self.model.backbone.named_parameters())
-        old = [p for name, p in backbone.items() if name not in self.new_weights and p.requires_grad]
-        new = [p for name, p in backbone.items() if name in self.new_weights and p.requires_grad]
-        head = [*(p for p in self.model.head.parameters() if p.requires_grad), *new]
-        return [
-            {"params": old, "lr": rate * self.stage.backbone_rate},
-            {"params": head, "lr": rate * self.stage.head_rate},
-        ]
+        return [{"params": weights, "lr": rate * factors[part]} for part, weights in groups.items()]
 
     def _epoch(self, epoch: int) -> EpochReport:
         began = self.clock()
-        order_seed, augment_seed, dropout_seed = np.random.SeedSequence(
+        order_seed, augment_seed, dropout_seed, crop_seed = np.random.SeedSequence(
             (self.experiment.seed, self.index, epoch)
-        ).generate_state(3)
+        ).generate_state(4)
         order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
         generator = torch.Generator().manual_seed(int(augment_seed))
-        self.refresh_memory()
+        self.refresh_memory("stage begins" if epoch == 1 else "epoch begins")
         self._set_training_mode()
         sums: dict[str, float] = dict.fromkeys(("loss", "correct", *(kind for kind, _, _ in self.losses)), 0.0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(dropout_seed))
             for step, positions in enumerate(np.array_split(order, self.steps_per_epoch)):
                 self._set_rates((epoch - 1) * self.steps_per_epoch + step)
-                for name, value in self._step(positions, generator, f"epoch {epoch}, step {step + 1}").items():
+                inputs = self._inputs(positions, self._crop((int(crop_seed), step)))
+                for name, value in self._step(positions, inputs, generator, f"epoch {epoch}, step {step + 1}").items():
                     sums[name] += value * len(positions)
+        self._check_weights(epoch)
         means = {name: value / len(order) for name, value in sums.items()}
         return EpochReport(
             epoch=epoch,
@@ -133,6 +145,15 @@ class StageRun:
             images_per_second=len(order) / max(self.clock() - began, 1e-9),
         )
 
+    def _check_weights(self, epoch: int) -> None:
+        """The loss is checked ahead of each step; what the last step of an epoch did shows only in the weights."""
+        for name, weight in self.model.state_dict().items():
+            if weight.is_floating_point() and not torch.isfinite(weight).all():
+                raise TrainingError(
+                    f"stage {self.stage.name!r}, epoch {epoch}: {name} has become NaN or infinite; lower "
+                    "schedule.learning_rate"
+                )
+
     def _set_training_mode(self) -> None:
         self.model.train()
         if self.stage.freeze_backbone:
@@ -142,10 +163,11 @@ class StageRun:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _step(self, positions: np.ndarray, generator: torch.Generator, place: str) -> dict[str, float]:
+    def _step(self, positions: np.ndarray, inputs: Tensor, generator: torch.Generator, place: str) -> dict[str, float]:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-        images = augment(self._images(positions), self.experiment.augment, generator)
-        features, logits = self.model(images)
+        if inputs.ndim == 4:  # vectors have no picture to change
+            inputs = augment(inputs, self.experiment.augment, generator)
+        features, logits = self.model(inputs)
         batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
@@ -157,36 +179,45 @@ class StageRun:
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
+        self.model.head.observe(features, labels)
         correct = (logits.argmax(dim=1) == labels).float().mean()
         return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
 
     def _set_rates(self, step: int) -> None:
-        factor = warmup_then_cosine(step, self.epochs * self.steps_per_epoch, self.experiment.schedule.warmup)
+        schedule = self.experiment.schedule
+        factor = rate_factor(step, self.epochs * self.steps_per_epoch, schedule.warmup, schedule.decay)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _images(self, positions: np.ndarray) -> Tensor:
-        return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
+    def _crop(self, seed: tuple[int, ...]) -> RandomCrop | None:
+        return self.experiment.augment.crop(seed) if len(self.data.shape) == 3 else None
+
+    def _inputs(self, positions: np.ndarray, crop: RandomCrop | None = None) -> Tensor:
+        return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
 
     @torch.no_grad()
     def _class_means(self) -> Tensor:
         """The mean feature of every class, (C, D), over all training images as they are, without augmentation."""
         self.model.eval()
-        sums = torch.zeros(self.data.classes, self.model.backbone.features_size, device=self.device)
+        sums = torch.zeros(self.data.classes, self.model.features_size, device=self.device)
         for start in range(0, len(self.data), _EVALUATION_BATCH):
             positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
             labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-            sums.index_add_(0, labels, self.model.backbone(self._images(positions)))
+            sums.index_add_(0, labels, self.model.features(self._inputs(positions)))
         return sums / self.counts.unsqueeze(1)
 
 
-def warmup_then_cosine(step: int, steps: int, warmup: float) -> float:
-    """The learning rate's factor at `step` of `steps`: a linear rise over `warmup` of them, then a half cosine to 0.
+def rate_factor(step: int, steps: int, warmup: float, decay: Literal["cosine", "thirds"]) -> float:
+    """The learning rate's factor at `step` of `steps`: a linear rise over a share `warmup` of them, then the decay.
 
-    >>> [round(warmup_then_cosine(s, 10, 0.2), 3) for s in (0, 1, 2, 6, 9)]
+    >>> [round(rate_factor(s, 10, 0.2, "cosine"), 3) for s in (0, 1, 2, 6, 9)]
     [0.5, 1.0, 1.0, 0.5, 0.038]
+    >>> [round(rate_factor(s, 9, 0.0, "thirds"), 3) for s in (0, 2, 3, 6, 8)]
+    [1.0, 1.0, 0.1, 0.01, 0.01]
     """
     rising = math.ceil(warmup * steps)
     if step < rising:
         return (step + 1) / rising
+    if decay == "thirds":
+        return 0.1 ** (3 * step // steps)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

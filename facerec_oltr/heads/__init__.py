@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facerec_oltr.heads._base import Head
+from facerec_oltr.heads._base import Head, Moment
 from facerec_oltr.heads.cosine import Cosine, CosineConfig
 from facerec_oltr.heads.dot_product import DotProduct, DotProductConfig
 from facerec_oltr.heads.lws import Lws, LwsConfig
@@ -32,6 +32,7 @@ __all__ = [
     "LwsConfig",
     "MetaEmbedding",
     "MetaEmbeddingConfig",
+    "Moment",
     "Ncm",
     "NcmConfig",
     "TauNorm",

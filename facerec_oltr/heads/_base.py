@@ -1,9 +1,11 @@
 """What the trainer may ask of any head, with the answers of a head that keeps no memory."""
 
 from collections.abc import Callable
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
+
+Moment = Literal["stage begins", "epoch begins", "stage ends"]
 
 
 class Head(nn.Module):
@@ -25,13 +27,17 @@ class Head(nn.Module):
     def inherit(self, previous: Self) -> None:
         """Take over what the head of the stage before has learned; called once, before the stage begins."""
 
-    def refresh(self, class_means: Callable[[], Tensor]) -> None:
-        """Renew the memory; called at the start of each epoch.
+    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+        """Renew the memory; called before a stage begins, at the start of each further epoch, and when a stage ends.
 
         Args:
             class_means: computes the mean training feature of every class, (C, D); it costs one pass over the
                 training set, so a head that needs none does not call it.
+            when: which of the three it is.
         """
+
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """See a batch's features (B, D) and labels (B,) after the step that they made; for a memory that follows."""
 
     def embed(self, features: Tensor, embedding: str) -> Tensor:
         """Turn features (B, D) into the embedding of that name, (B, D), not normalised."""

@@ -6,10 +6,17 @@
     v_meta   = (s/γ) (v + e ⊗ v_memory)
     logits   = squashed cosine of v_meta
 
-Where this differs from the authors' ``MetaEmbeddingClassifier``: the memory M is a buffer, recomputed exactly at the
-start of each epoch, where theirs is a parameter that weight decay shrinks and SGD hardly moves; distances take
-O(B·C) memory, theirs O(B·C·D); γ has a floor, theirs divides by zero on a centroid. Kept as theirs: no gradient
-reaches M from the logits; the factor s = 10, which is not in the paper's equation.
+The factor s = 10 is the authors' code's; it is not in the paper's equation. As in their code no gradient reaches M from
+the logits. How M comes to be is a choice:
+
+    recomputed       the exact class means, at the start of each epoch and again when the stage ends
+    moving_average   the exact class means when the stage begins; then each batch moves the centroids of its classes:
+                     m ← μ m + (1 − μ) · mean of the batch's features of that class
+    parameter        as the authors' ``DiscCentroidsLoss``: the class means when the stage begins, then a weight that
+                     SGD moves by the gradient of the loss `disc_centroids_authors` and shrinks by weight decay; at the
+                     end of training it lags far behind the class means
+
+Distances take O(B·C) memory, the authors' O(B·C·D). γ has a floor; theirs divides by zero on a centroid.
 """
 
 from collections.abc import Callable
@@ -20,16 +27,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from facerec_oltr.components import Config
-from facerec_oltr.heads._base import Head
+from facerec_oltr.heads._base import Head, Moment
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
 
-_SMALLEST_DISTANCE = 1e-6
+MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 
 
-def reachability(features: Tensor, memory: Tensor) -> Tensor:
-    """γ, the distance of each feature (B, D) to its nearest centroid of (C, D), as (B,); at least 1e-6."""
-    return torch.cdist(features, memory).amin(dim=1).clamp_min(_SMALLEST_DISTANCE)
+def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6) -> Tensor:
+    """γ, the distance of each feature (B, D) to its nearest centroid of (C, D), as (B,); at least `floor`."""
+    return torch.cdist(features, memory).amin(dim=1).clamp_min(floor)
 
 
 class MetaEmbedding(Head):
@@ -40,36 +47,67 @@ class MetaEmbedding(Head):
         classes: C.
         reach_scale: s.
         cosine_scale: σ of the cosine classifier.
+        memory: how the centroids come to be; see the module's words.
+        momentum: μ of the moving average.
+        floor: the least γ; 0 as in the authors' code, which gives NaN on a centroid.
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct", "meta")
     memory: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
 
-    def __init__(self, features: int, classes: int, *, reach_scale: float, cosine_scale: float) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        reach_scale: float,
+        cosine_scale: float,
+        memory: MemoryKind = "recomputed",
+        momentum: float = 0.9,
+        floor: float = 1e-6,
+    ) -> None:
         super().__init__()
-        self.reach_scale = reach_scale
-        self.register_buffer("memory", torch.zeros(classes, features))
+        self.reach_scale, self.momentum, self.floor, self.memory_kind = reach_scale, momentum, floor, memory
+        centroids = torch.zeros(classes, features)
+        if memory == "parameter":
+            del self.memory  # the base's empty buffer of this name
+            self.register_parameter("memory", nn.Parameter(centroids))
+        else:
+            self.register_buffer("memory", centroids)
         self.hallucinator = nn.Linear(features, classes)
         self.selector = nn.Linear(features, features)
         self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=True)
 
     def inherit(self, previous: Head) -> None:
-        """Start the hallucinator from a linear classifier that was trained on the same feature space."""
+        """Start the hallucinator from a linear classifier, which makes sense if the feature space is the same."""
         if isinstance(previous, DotProduct):
             self.hallucinator.load_state_dict(previous.fc.state_dict())
 
-    def refresh(self, class_means: Callable[[], Tensor]) -> None:
-        """Set every centroid to the mean of its class's training features."""
-        self.memory.copy_(class_means())
+    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+        """Set every centroid to the mean of its class's training features, at the moments that its kind asks for."""
+        if self.memory_kind == "recomputed" or when == "stage begins":
+            with torch.no_grad():
+                self.memory.copy_(class_means())
+
+    @torch.no_grad()
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Move the centroids of the batch's classes, where the memory is a moving average."""
+        if self.memory_kind != "moving_average":
+            return
+        classes, places, counts = labels.unique(return_inverse=True, return_counts=True)
+        sums = torch.zeros(len(classes), features.shape[1], dtype=features.dtype, device=features.device)
+        means = sums.index_add_(0, places, features.detach()) / counts.unsqueeze(1)
+        self.memory[classes] = self.momentum * self.memory[classes] + (1 - self.momentum) * means
 
     def embed(self, features: Tensor, embedding: str) -> Tensor:
         """Give the features (``direct``) or the meta-embedding (``meta``), both (B, D)."""
         if embedding == "direct":
             return features
         assert embedding == "meta", embedding
-        chosen = torch.softmax(self.hallucinator(features), dim=1) @ self.memory
+        memory = self.memory.detach()
+        chosen = torch.softmax(self.hallucinator(features), dim=1) @ memory
         enriched = features + torch.tanh(self.selector(features)) * chosen
-        return (self.reach_scale / reachability(features, self.memory)).unsqueeze(1) * enriched
+        return (self.reach_scale / reachability(features, memory, self.floor)).unsqueeze(1) * enriched
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
@@ -77,13 +115,24 @@ class MetaEmbedding(Head):
 
 
 class MetaEmbeddingConfig(Config):
-    """Choices of the meta-embedding; the defaults are the authors'."""
+    """Choices of the meta-embedding; the scales are the authors'."""
 
     keeps_memory: ClassVar[bool] = True
     kind: Literal["meta_embedding"] = "meta_embedding"
     reach_scale: Annotated[float, Field(gt=0)] = 10.0
     cosine_scale: Annotated[float, Field(gt=0)] = 16.0
+    memory: MemoryKind = "recomputed"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    floor: Annotated[float, Field(ge=0)] = 1e-6
 
     def build(self, *, features: int, classes: int) -> MetaEmbedding:
         """Build the head for D features and C classes."""
-        return MetaEmbedding(features, classes, reach_scale=self.reach_scale, cosine_scale=self.cosine_scale)
+        return MetaEmbedding(
+            features,
+            classes,
+            reach_scale=self.reach_scale,
+            cosine_scale=self.cosine_scale,
+            memory=self.memory,
+            momentum=self.momentum,
+            floor=self.floor,
+        )

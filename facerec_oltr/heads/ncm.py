@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from facerec_oltr.components import Config
-from facerec_oltr.heads._base import Head
+from facerec_oltr.heads._base import Head, Moment
 
 
 class Ncm(Head):
@@ -33,7 +33,7 @@ class Ncm(Head):
         self.scale = scale
         self.register_buffer("memory", torch.zeros(classes, features))
 
-    def refresh(self, class_means: Callable[[], Tensor]) -> None:
+    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
         """Set every mean to that of its class's training features."""
         self.memory.copy_(class_means())
 

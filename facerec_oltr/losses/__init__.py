@@ -8,6 +8,7 @@ from facerec_oltr.losses._base import Batch, Loss
 from facerec_oltr.losses.balanced_softmax import BalancedSoftmaxConfig, balanced_softmax
 from facerec_oltr.losses.cross_entropy import CrossEntropyConfig, cross_entropy
 from facerec_oltr.losses.disc_centroids import DiscCentroids, DiscCentroidsConfig
+from facerec_oltr.losses.disc_centroids_authors import DiscCentroidsAuthorsConfig, disc_centroids_authors
 from facerec_oltr.losses.focal import Focal, FocalConfig
 from facerec_oltr.losses.ldam import Ldam, LdamConfig
 from facerec_oltr.losses.lifted import Lifted, LiftedConfig
@@ -17,6 +18,7 @@ from facerec_oltr.losses.range import Range, RangeConfig
 LossConfig = Annotated[
     BalancedSoftmaxConfig
     | CrossEntropyConfig
+    | DiscCentroidsAuthorsConfig
     | DiscCentroidsConfig
     | FocalConfig
     | LdamConfig
@@ -31,6 +33,7 @@ __all__ = [
     "Batch",
     "CrossEntropyConfig",
     "DiscCentroids",
+    "DiscCentroidsAuthorsConfig",
     "DiscCentroidsConfig",
     "Focal",
     "FocalConfig",
@@ -46,4 +49,5 @@ __all__ = [
     "RangeConfig",
     "balanced_softmax",
     "cross_entropy",
+    "disc_centroids_authors",
 ]

@@ -138,15 +138,25 @@ def fpr_at_tpr(positive: npt.ArrayLike, negative: npt.ArrayLike, tpr: float) -> 
     Raises:
         MetricError: `tpr` is not above 0 and at most 1.
     """
-    positive = np.sort(checked_scores(np.asarray(positive, np.float64)))[::-1]
+    threshold = threshold_at_tpr(positive, tpr)
     negative = checked_scores(np.asarray(negative, np.float64))
+    return float(np.mean(negative >= threshold)) if negative.size and not np.isnan(threshold) else float("nan")
+
+
+def threshold_at_tpr(positive: npt.ArrayLike, tpr: float) -> float:
+    """The highest score that at least `tpr` of the positives (m,) reach; NaN where there are none.
+
+    Raises:
+        MetricError: `tpr` is not above 0 and at most 1.
+    """
+    positive = np.sort(checked_scores(np.asarray(positive, np.float64)))[::-1]
     if not 0 < tpr <= 1:
         raise MetricError(f"a true positive rate to hold lies above 0 and at most at 1, not {tpr}")
-    if not (positive.size and negative.size):
+    if not positive.size:
         return float("nan")
     needed = int(np.ceil(tpr * positive.size))
     needed -= needed > 1 and (needed - 1) / positive.size >= tpr  # 0.95 * 20 may be a hair above 19
-    return float(np.mean(negative >= positive[needed - 1]))
+    return float(positive[needed - 1])
 
 
 def oscr(known: npt.ArrayLike, right: npt.ArrayLike, strangers: npt.ArrayLike) -> float:

@@ -1,11 +1,13 @@
 """Closed-set accuracy by how many training images a class has: many, medium and few shot.
 
-Three conventions are in circulation, and the same predictions get other figures under each, so none is the silent
+Four conventions are in circulation, and the same predictions get other figures under each, so none is the silent
 default of a table: name the one that was used.
 
     paper          many > 100, 20 < medium <= 100, few < 20: a class of exactly 20 is in no bin
     decoupling     many > 100, 20 <= medium <= 100, few < 20: most of the literature since Kang et al. (ICLR 2020)
     authors_2019   many >= 100, 20 < medium < 100, few <= 20: the OLTR authors' code since August 2019
+    faces          many >= 5, 2 <= medium <= 4, few = 1: OLTR's for MS1M-LT, where it calls the last two few-shot and
+                   one-shot, here by true counts
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from facerec_oltr.errors import MetricError
 
-Convention = Literal["paper", "decoupling", "authors_2019"]
+Convention = Literal["paper", "decoupling", "authors_2019", "faces"]
 Ints = npt.NDArray[np.int64]
 
 
@@ -53,6 +55,8 @@ def shot_bins(train_counts: npt.ArrayLike, convention: Convention) -> dict[str, 
         return {"many": n > 100, "medium": (n >= 20) & (n <= 100), "few": n < 20}
     if convention == "authors_2019":
         return {"many": n >= 100, "medium": (n > 20) & (n < 100), "few": n <= 20}
+    if convention == "faces":
+        return {"many": n >= 5, "medium": (n >= 2) & (n < 5), "few": n == 1}
     raise MetricError(
         f"unknown convention of shot bins {convention!r}; expected one of {', '.join(get_args(Convention))}"
     )

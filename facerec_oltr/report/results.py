@@ -21,7 +21,7 @@ def read_evaluations(paths: Sequence[Path]) -> list[Evaluation]:
             protocol, targets or models.
     """
     if not paths:
-        raise DataError("no evaluation was given; make one with: facerec evaluate")
+        raise DataError("no evaluation was given; make one with: facerec evaluate-faces")
     results = [_read(path) for path in paths]
     for place, (path, result) in enumerate(zip(paths, results, strict=True)):
         _check_alike(path, result, paths[0], results[0])
@@ -36,12 +36,12 @@ def _read(path: Path) -> Evaluation:
         result = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}); expected a file made by: facerec evaluate"
+            f"{path}: cannot be read ({error.strerror}); expected a file made by: facerec evaluate-faces"
         ) from error
     except ValueError:
         result = None
     if not isinstance(result, dict) or result.get("format") != FORMAT:
-        raise DataError(f"{path}: is not an evaluation; expected a file made by: facerec evaluate")
+        raise DataError(f"{path}: is not an evaluation; expected a file made by: facerec evaluate-faces")
     if result.get("version") != VERSION:
         raise DataError(
             f"{path}: is an evaluation of version {result.get('version')}, expected {VERSION}; evaluate again"

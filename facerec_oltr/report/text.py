@@ -27,7 +27,7 @@ With MS1M (5.8 million photos of 85,742 people) in `/data/ms1m`, as InsightFace 
 
     recordio build-lt /data/ms1m ms1m-lt --identities 74500 --images 887500 --seed 0
     facerec train oltr --on att_lt --set data.path=ms1m-lt --set data.size=112 --out ms1m-run
-    facerec evaluate --model ms1m-run --faces /data/ms1m --open ms1m-lt/manifest.json \\
+    facerec evaluate-faces --model ms1m-run --faces /data/ms1m --open ms1m-lt/manifest.json \\
         --enrolled 1000 --calibration 1000 --strangers 1000 --out ms1m.json
     facerec report ms1m.json --out ms1m-report.md
 

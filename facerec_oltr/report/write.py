@@ -78,7 +78,7 @@ def _examples(
 ) -> Link:
     if faces.fingerprint != results[0]["face_set"]["fingerprint"]:
         raise DataError(
-            f"{faces.path}: is another face set than was evaluated; give the one given to: facerec evaluate"
+            f"{faces.path}: is another face set than was evaluated; give the one given to: facerec evaluate-faces"
         )
     models = results[0]["models"]
     model = wanted or [name for name in models if models[name]["role"] == "trained" or name == next(iter(models))][-1]

@@ -1,6 +1,7 @@
 """What several tests need: small face sets, an experiment that trains in a second, faces to reckon with by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,37 @@ def write_people(folder: Path, photos: dict[str, int], seed: int = 0) -> Path:
             noisy = np.clip(face + rng.integers(-12, 13, face.shape), 0, 255).astype(np.uint8)
             cv2.imwrite(str(folder / name / f"{number}.png"), noisy)
     return folder
+
+
+def write_listed(root: Path, split: str, labels: list[int]) -> None:
+    """A list file SPLIT.txt and its images, 24 × 32 noise about a grey that follows from the label."""
+    rng, lines = np.random.default_rng(len(labels)), []
+    for number, label in enumerate(labels):
+        path = root / split / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), (60 * (label + 1) % 200 + rng.integers(0, 30, (24, 32, 3))).astype(np.uint8))
+        lines.append(f"{split}/{number}.png {label}\n")
+    (root / f"{split}.txt").write_text("".join(lines))
+
+
+def write_blob(path: Path, train: list[int], test: int = 5) -> Path:
+    """An .npz of encoded images, 16 × 16: so many training images a class, and `test` test images of each.
+
+    An image of class k is grey, 40 k; its last pixel tells it from the others of its class.
+    """
+    arrays: dict[str, Any] = {}
+    for part, counts in (("train", train), ("test", [test] * len(train))):
+        labels = np.repeat(np.arange(len(counts)), counts)
+        encoded = []
+        for number, label in enumerate(labels):
+            image = np.full((16, 16, 3), 40 * label, np.uint8)
+            image[-1, -1] = number
+            encoded.append(cv2.imencode(".png", image)[1].ravel())
+        arrays[f"{part}_png"] = np.concatenate(encoded)
+        arrays[f"{part}_offset"] = np.cumsum([0, *map(len, encoded)])
+        arrays[f"{part}_label"] = labels.astype(np.int16)
+    np.savez(path, **arrays)
+    return path
 
 
 @pytest.fixture(scope="session")

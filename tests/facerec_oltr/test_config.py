@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from facerec_oltr.backbones import IResNetConfig
 from facerec_oltr.config import available, check_experiment, load_experiment
 from facerec_oltr.errors import ConfigError
 
@@ -16,8 +17,10 @@ sampler = { kind = "uniform" }
 """
 DATASET = """
 [data]
+kind = "recordio_faces"
 path = "faces"
 [backbone]
+kind = "iresnet"
 width = 8
 [schedule]
 epochs = 10
@@ -34,6 +37,7 @@ def write(folder: Path, method: str = METHOD, dataset: str = DATASET) -> tuple[s
 def test_two_files_become_one_experiment_with_defaults_from_the_code(tmp_path: Path) -> None:
     experiment = load_experiment(*write(tmp_path), seed=3)
     assert (experiment.method, experiment.dataset, experiment.seed) == ("m", "d", 3)
+    assert isinstance(experiment.backbone, IResNetConfig)
     assert experiment.backbone.width == 8
     assert experiment.backbone.layers == (2, 2, 2, 2)  # iResNet-18, from the component
     assert experiment.schedule.momentum == 0.9
@@ -50,7 +54,7 @@ def test_set_reaches_into_tables_and_lists(tmp_path: Path) -> None:
     experiment = load_experiment(*write(tmp_path), overrides=overrides)
     assert experiment.schedule.epochs == 3
     assert experiment.stages[0].share == 0.5
-    assert experiment.data.path == Path("some where")
+    assert experiment.data.model_dump()["path"] == Path("some where")
     assert experiment.augment.flip == 0.25
 
 
@@ -73,7 +77,14 @@ def test_a_key_set_by_both_files_is_refused_and_the_exception_stands_where_it_is
         ("oltr", "att_lt", "schedule.epochs=0", r"schedule\.epochs: found 0: .*greater than or equal to 1"),
         ("oltr", "att_lt", "schedule.epochs=2.5", r"schedule\.epochs: found 2\.5"),
         ("oltr", "att_lt", "data.size=big", r"data\.size: found 'big'"),
-        ("oltr", "att_lt", "stages.1.head.kind=metta", r"stages\.1\.head: .*'metta'.*'meta_embedding'"),
+        (
+            "oltr",
+            "att_lt",
+            "stages.1.head.kind=metta",
+            r"stages\.1\.head\.kind: found 'metta', expected one of .*'meta_embedding'",
+        ),
+        ("oltr", "att_lt", "stages.0.sampler={}", r"stages\.0\.sampler\.kind: is missing"),
+        ("oltr", "att_lt", "stages.1.head.depth=3", r": stages\.1\.head\.depth: unknown key"),
         ("oltr", "att_lt", "stages.9.share=1", "no place called stages.9.share"),
         ("oltr", "att_lt", "stages.0.share.deep=1", "no place called stages.0.share.deep"),
         ("oltr", "att_lt", "epochs", "expected key=value"),
@@ -90,7 +101,8 @@ def test_a_key_set_by_both_files_is_refused_and_the_exception_stands_where_it_is
         ),
         ("tau_norm", "att_lt", "stages.1.share=0.5", "learns nothing, the backbone is frozen; set share = 0"),
         ("crt", "att_lt", "stages.0.freeze_backbone=true", "nothing would ever be trained; set start_from"),
-        ("crt", "att_lt", "stages.1.attention={}", "attention is part of the backbone, which is frozen"),
+        ("oltr", "att_lt", "stages.0.fc_add=8", "drops or changes the fc_add of 'plain'"),
+        ("oltr", "att_lt", "stages.1.head.memory=parameter", "'disc_centroids_authors' moves a memory of the kind"),
         ("oltr", "att_lt", "stages.0.attention={}", "^$"),
     ],
 )

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from facerec_oltr.config import available, load_experiment
-from facerec_oltr.engine.embedder import load_embedder
+from facerec_oltr.engine.finished import load_run
+from facerec_oltr.engine.model import to_input
 from facerec_oltr.engine.run import train
 
-from .conftest import TINY
+from .conftest import TINY, write_blob, write_listed
 
 METHODS, DATASETS = available("methods"), available("datasets")
 
@@ -17,19 +19,67 @@ METHODS, DATASETS = available("methods"), available("datasets")
 def test_the_folders_hold_what_the_documentation_says() -> None:
     assert METHODS == [
         "balanced_softmax", "cosine", "crt", "focal", "ldam_drw", "lifted", "logit_adjusted", "lws", "ncm", "oltr",
-        "plain", "plain_balanced", "range", "tau_norm",
+        "oltr_authors", "plain", "plain_balanced", "range", "tau_norm",
     ]  # fmt: skip
-    assert DATASETS == ["att_lt"]
+    assert DATASETS == ["att_lt", "cifar100_lt", "imagenet_lt", "lfw_features", "places_lt", "tiny_imagenet_lt"]
+
+
+@pytest.fixture(scope="session")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Feature vectors of four classes with 9, 5, 2 and 1 of them."""
+    folder = tmp_path_factory.mktemp("vectors")
+    labels = np.repeat(np.arange(4), [9, 5, 2, 1])
+    rng = np.random.default_rng(0)
+    np.savez(folder / "train.npz", features=np.eye(4, 12)[labels] + 0.1 * rng.normal(size=(17, 12)), labels=labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Encoded images of six classes, two of which are strangers."""
+    return write_blob(tmp_path_factory.mktemp("blob") / "blob.npz", [9, 7, 5, 4, 3, 2])
+
+
+@pytest.fixture(scope="session")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Listed images of four classes with 7, 5, 2 and 1 of them."""
+    folder = tmp_path_factory.mktemp("listed")
+    write_listed(folder, "train", [label for label, n in enumerate((7, 5, 2, 1)) for _ in range(n)])
+    return folder
+
+
+ARRAYS = '{ bytes = "PART_png", offsets = "PART_offset", labels = "PART_label" }'
+TINY_IMAGES = ("data.size=16", "backbone.width=1", "schedule.epochs=2", "schedule.batch_size=8")
+
+
+def small(dataset: str, request: pytest.FixtureRequest) -> list[str]:
+    """What brings a data set down to a few inputs that are here."""
+    if dataset == "lfw_features":
+        return [f"data.path={request.getfixturevalue('vectors')}", "schedule.epochs=3", "schedule.batch_size=8"]
+    if dataset in ("imagenet_lt", "places_lt"):
+        root = request.getfixturevalue("listed")
+        return [*TINY_IMAGES, "backbone.depth=10", f"data.root={root}", "data.train=train.txt", "data.expect={}"]
+    if dataset in ("cifar100_lt", "tiny_imagenet_lt"):
+        depth = "backbone.depth=8" if dataset == "cifar100_lt" else "backbone.depth=10"
+        parts = [f"data.{part}={ARRAYS.replace('PART', part)}" for part in ("train", "test")]
+        return [*TINY_IMAGES, depth, *parts, f"data.path={request.getfixturevalue('blob')}", "data.open_classes=2"]
+    return [*TINY, f"data.path={request.getfixturevalue('face_set')}", "schedule.epochs=2"]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("method", METHODS)
-def test_it_trains_and_embeds(method: str, dataset: str, face_set: Path, tmp_path: Path) -> None:
-    experiment = load_experiment(method, dataset, overrides=[*TINY, "schedule.epochs=2", f"data.path={face_set}"])
+def test_it_trains_and_embeds(method: str, dataset: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    experiment = load_experiment(method, dataset, overrides=small(dataset, request))
     train(experiment, tmp_path / "run")
-    embedder = load_embedder(tmp_path / "run")
-    faces = np.random.default_rng(0).integers(0, 256, (3, embedder.size, embedder.size, 3), np.uint8)
-    vectors = embedder.embed(faces)
-    assert vectors.shape == (3, embedder.dimensions)
-    assert vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    finished = load_run(tmp_path / "run")
+    model, data = finished.model, experiment.data.build()
+    features, logits = finished.outputs(data)
+    assert data.shape == finished.shape
+    assert logits.shape == (len(data), 4)
+    with torch.no_grad():  # in blocks as in one go
+        again = model(to_input(torch.from_numpy(data.batch(np.arange(3)))))[1]
+    np.testing.assert_allclose(logits[:3], again, atol=1e-5)
+    for embedding in model.head.embeddings:
+        vectors = model.head.embed(torch.from_numpy(features), embedding)
+        assert vectors.shape == features.shape
+        assert torch.isfinite(vectors).all()

@@ -14,9 +14,20 @@ from recordio_tools.build import build_longtail
 from recordio_tools.longtail import Rule
 from recordio_tools.packing import pack_folder
 
-from ..conftest import TINY, write_people
+from ..conftest import TINY, write_listed, write_people
 
-COMMANDS = ("demo", "train", "enroll", "calibrate", "identify", "evaluate", "report")
+COMMANDS = (
+    "demo",
+    "train",
+    "enroll",
+    "calibrate",
+    "identify",
+    "evaluate",
+    "compare",
+    "evaluate-faces",
+    "report",
+    "data check",
+)
 
 
 def facerec(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -52,7 +63,7 @@ def test_help_imports_nothing_heavy(program: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_an_example(command: str) -> None:
-    result = facerec(command, "--help")
+    result = facerec(*command.split(), "--help")
     assert result.returncode == 0
     assert f"Example: facerec {command}" in result.stdout
 
@@ -195,7 +206,7 @@ def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path)
     def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
         roles = ("--enrolled", 2, "--calibration", 1, "--strangers", 1, "--draws", 3)
         where = ("--faces", cut / "set", "--open", cut / "lt/manifest.json")
-        return facerec("evaluate", "--model", run, *where, *roles, *arguments)
+        return facerec("evaluate-faces", "--model", run, *where, *roles, *arguments)
 
     result = evaluate("--embedding", "all", "--out", tmp_path / "result.json", "--json")
     assert result.returncode == 0, result.stderr
@@ -213,7 +224,7 @@ def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path)
 def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path) -> None:
     def evaluate(manifest: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         out = ("--out", tmp_path / "result.json")
-        return facerec("evaluate", "--faces", cut / "set", "--open", manifest, *out, *arguments)
+        return facerec("evaluate-faces", "--faces", cut / "set", "--open", manifest, *out, *arguments)
 
     fails_with_one_line(evaluate(tmp_path / "no.json"), "no.json", "expected a manifest.json")
     fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people who were not trained on, expected 15")
@@ -223,3 +234,34 @@ def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path
     result = facerec("report", tmp_path / "broken.json", "--out", tmp_path / "report.md")
     fails_with_one_line(result, "broken.json")
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_data_set_is_checked(tmp_path: Path) -> None:
+    write_listed(tmp_path, "ImageNet_LT_train", [0, 0, 1])
+    check = ("data", "check", tmp_path / "mine.toml", "--root", tmp_path)
+    (tmp_path / "mine.toml").write_text('[data]\nkind = "image_list"\ntrain = "ImageNet_LT_train.txt"\n')
+    whole = facerec(*check)
+    assert (whole.returncode, whole.stdout.split()) == (0, ["train", "3", "inputs,", "0", "missing"])
+    assert "all of it is there" in whole.stderr
+    (tmp_path / "ImageNet_LT_train/1.png").unlink()
+    (tmp_path / "ImageNet_LT_train/2.png").unlink()
+    lacking = facerec(*check, "--most", 1)
+    assert lacking.returncode == 1
+    assert lacking.stdout.splitlines()[1:] == [f"missing: {tmp_path / 'ImageNet_LT_train/1.png'}", "missing: 1 more"]
+    assert "next: train: fetch the 2 images" in lacking.stderr
+    found = json.loads(facerec(*check, "--json").stdout)
+    assert (found["whole"], found["missing"], len(found["examples"])) == (False, {"train": 2}, 2)
+
+
+def test_a_data_set_that_cannot_be_checked_is_one_line(tmp_path: Path) -> None:
+    fails_with_one_line(facerec("data", "check", "imagenet_lt"), "data.root: is missing")
+    fails_with_one_line(facerec("data", "check", "imagenet"), "did you mean 'imagenet_lt'")
+    nothing = facerec("data", "check", "imagenet_lt", "--root", tmp_path / "no")
+    assert nothing.returncode == 1
+    assert "ImageNet_LT_train.txt: cannot be read" in nothing.stdout
+    assert "next: put the published lists into" in nothing.stderr
+    train = ("train", "plain", "--on", "imagenet_lt", "--set", f"data.root={tmp_path}", "--out", tmp_path / "run")
+    fails_with_one_line(facerec(*train), "ImageNet_LT_train.txt: cannot be read")
+    write_listed(tmp_path, "ImageNet_LT_train", [0, 0, 1])
+    fails_with_one_line(facerec(*train), "found images = 3, expected 115,846")
+    assert not (tmp_path / "run").exists()

@@ -56,3 +56,66 @@ def test_the_same_generator_gives_the_same_images() -> None:
     strong = AugmentConfig(shift=0.2, zoom=0.2, turn=20, light=0.5, cover=0.5)
     assert torch.equal(changed(strong), changed(strong))
     assert not torch.equal(changed(strong), changed(strong, seed=2))
+
+
+def jittered(image: list[float], **choices: float) -> torch.Tensor:
+    """One image of one pixel, RGB on [0, 1], as 4000 copies that were each changed otherwise; (4000, 3) on [0, 1]."""
+    before = torch.tensor(image).view(1, 3, 1, 1).expand(4000, 3, 1, 1) * 2 - 1
+    out = augment(before, AugmentConfig(flip=0, **choices), torch.Generator().manual_seed(0))  # pyright: ignore[reportArgumentType]
+    return (out.flatten(1) + 1) / 2
+
+
+def test_brightness_scales_from_black_evenly_within_its_bounds() -> None:
+    out = jittered([0.5, 0.25, 0.1], brightness=0.4)
+    factor = out[:, 0] / 0.5
+    torch.testing.assert_close(out, factor.unsqueeze(1) * torch.tensor([0.5, 0.25, 0.1]))
+    assert 0.6 <= factor.min() < 0.61
+    assert 1.39 < factor.max() <= 1.4
+    assert abs(factor.mean() - 1) < 0.02  # of 4000 even draws: four standard deviations are 0.015
+
+
+def test_no_change_leaves_the_range_of_colours() -> None:
+    assert jittered([0.9, 0.9, 0.1], brightness=0.4).max() == 1
+    assert jittered([1.0, 0.0, 0.0], saturation=0.4, contrast=0.4).min() == 0
+
+
+def test_saturation_moves_a_pixel_along_the_line_to_its_grey() -> None:
+    out = jittered([0.6, 0.4, 0.2], saturation=0.4)
+    grey = 0.299 * 0.6 + 0.587 * 0.4 + 0.114 * 0.2
+    torch.testing.assert_close(out @ torch.tensor([0.299, 0.587, 0.114]), torch.full((4000,), grey))
+    factor = (out[:, 0] - grey) / (0.6 - grey)
+    torch.testing.assert_close(out[:, 2], grey + factor * (0.2 - grey))
+    assert 0.6 - 1e-4 <= factor.min() < 0.61
+    assert 1.39 < factor.max() <= 1.4 + 1e-4
+
+
+def test_contrast_moves_all_pixels_from_the_mean_grey_of_their_image() -> None:
+    before = torch.tensor([[0.2, 0.6], [0.4, 0.4]]).expand(64, 3, 2, 2) * 2 - 1  # grey, its mean is 0.4
+    out = (augment(before, AugmentConfig(flip=0, contrast=0.5), torch.Generator().manual_seed(0)) + 1) / 2
+    torch.testing.assert_close(out[:, :, 1], torch.full((64, 3, 2), 0.4))
+    torch.testing.assert_close(out[:, :, 0, 0] + out[:, :, 0, 1], torch.full((64, 3), 0.8))
+    assert (out[:, 0, 0, 1] - 0.4).min() < 0.12
+    assert (out[:, 0, 0, 1] - 0.4).max() > 0.28
+
+
+def test_the_three_come_in_an_order_of_each_images_own() -> None:
+    """Against a slow loop, which gets the same draws."""
+    choices = AugmentConfig(flip=0, brightness=0.4, contrast=0.4, saturation=0.4)
+    images = torch.rand(48, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    out = (augment(images * 2 - 1, choices, torch.Generator().manual_seed(0)) + 1) / 2
+    generator = torch.Generator().manual_seed(0)
+    torch.rand(48 * 5, generator=generator)  # the draws of turn, zoom, flip and shift
+    factors = 1 + 0.4 * (2 * torch.rand(48, 3, generator=generator) - 1)
+    orders = torch.rand(48, 3, generator=generator).argsort(dim=1).tolist()
+    assert len({tuple(order) for order in orders}) == 6
+    for image, o, factor, order in zip(images, out, factors.tolist(), orders, strict=True):
+        torch.testing.assert_close(o, _slow_jitter(image, factor, order), atol=1e-5, rtol=0)
+
+
+def _slow_jitter(image: torch.Tensor, factors: list[float], order: list[int]) -> torch.Tensor:
+    """One image (3, H, W) on [0, 1], as torchvision's ColorJitter is described."""
+    for turn in order:
+        grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+        pole = [torch.zeros(()), grey.mean(), grey][turn]
+        image = (factors[turn] * image + (1 - factors[turn]) * pole).clamp(0, 1)
+    return image

@@ -11,12 +11,14 @@ import torch
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.embedder import load_embedder
+from facerec_oltr.engine.finished import load_run
+from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.run import train
-from facerec_oltr.engine.stage import EpochReport, warmup_then_cosine
+from facerec_oltr.engine.stage import EpochReport, StageRun, rate_factor
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
-from ..conftest import TINY
+from ..conftest import TINY, write_listed
 
 
 class StopError(Exception):
@@ -223,9 +225,125 @@ def test_a_loss_that_is_not_finite_stops_with_the_place(face_set: Path, tmp_path
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [warmup_then_cosine(step, 20, 0.25) for step in range(20)]
+    factors = [rate_factor(step, 20, 0.25, "cosine") for step in range(20)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert factors[5] == 1
     assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
     assert factors[-1] < 0.02
-    assert warmup_then_cosine(0, 1, 0.0) == 1
+    assert rate_factor(0, 1, 0.0, "cosine") == 1
+
+
+def class_means(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The memory of a finished run, and the mean feature of each class by a loop over the training images."""
+    finished = load_run(run)
+    data = finished.experiment.data.build()
+    features, _ = finished.outputs(data)
+    means = np.stack([features[data.labels == label].mean(axis=0) for label in range(data.classes)])
+    assert finished.model.head.memory is not None
+    return finished.model.head.memory.detach(), torch.from_numpy(means)
+
+
+def test_the_memory_is_the_class_means_of_the_finished_network(tiny_oltr: Experiment, tmp_path: Path) -> None:
+    train(tiny_oltr, tmp_path / "run")
+    memory, means = class_means(tmp_path / "run")
+    torch.testing.assert_close(memory, means, atol=1e-5, rtol=1e-4)
+
+
+def test_the_authors_memory_lags_behind_the_class_means(face_set: Path, tmp_path: Path) -> None:
+    overrides = [*TINY, f"data.path={face_set}", "schedule.epochs=12", "schedule.weight_decay=0.05"]
+    train(load_experiment("oltr_authors", "att_lt", overrides=overrides), tmp_path / "run")
+    memory, means = class_means(tmp_path / "run")
+    assert (memory - means).norm() > 0.05 * means.norm()
+
+
+def test_a_run_with_the_authors_memory_resumes_too(face_set: Path, tmp_path: Path) -> None:
+    experiment = load_experiment("oltr_authors", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
+    unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "run", reporter=StopAt(4), clock=hours)
+    weights = load_weights(train(experiment, tmp_path / "run", clock=hours))
+    assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+
+
+def test_fc_add_starts_at_random_where_the_stage_before_had_none(face_set: Path, tmp_path: Path) -> None:
+    """The authors' mismatch: the hallucinator comes from a classifier on features that this layer has changed."""
+    experiment = load_experiment("oltr_authors", "att_lt", overrides=[*TINY, f"data.path={face_set}"])
+    plain, memory = experiment.stages
+    before, after = (
+        build_model(experiment, stage, shape=(16, 16, 3), classes=4, seed=seed).eval()
+        for stage, seed in ((plain, 0), (memory, 1))
+    )
+    new = after.take_over(before)
+    assert {"fc_add.weight", "fc_add.bias"} < set(new)
+    x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    mended = build_model(experiment, memory.model_copy(update={"fc_add": None}), shape=(16, 16, 3), classes=4, seed=1)
+    mended.take_over(before)
+    torch.testing.assert_close(mended.eval().backbone(x), after.backbone(x))
+    assert not torch.allclose(after.features(x), mended.features(x), atol=1e-2)
+
+
+def test_a_stage_cannot_take_over_features_of_another_length(face_set: Path, tmp_path: Path) -> None:
+    overrides = [*TINY, f"data.path={face_set}", "stages.1.fc_add=5"]
+    with pytest.raises(ConfigError, match="features of length 5 starts from one with 8"):
+        train(load_experiment("oltr_authors", "att_lt", overrides=overrides), tmp_path / "run")
+
+
+def test_a_frozen_backbone_trains_only_what_is_new_in_it(face_set: Path, tmp_path: Path) -> None:
+    overrides = [*TINY, f"data.path={face_set}", "stages.1.freeze_backbone=true"]
+    train(load_experiment("oltr", "att_lt", overrides=overrides), tmp_path / "run")
+    first, last = (load_weights(tmp_path / f"run/checkpoints/{stage}.safetensors") for stage in ("plain", "memory"))
+    inherited = [name for name in first if name.startswith("backbone.")]
+    assert all(torch.equal(first[name], last[name]) for name in inherited)
+    assert last["backbone.attention.conv_mask.weight"].abs().sum() > 0  # it began at zero
+
+
+def test_rates_by_part_of_the_network(face_set: Path) -> None:
+    overrides = [*TINY, f"data.path={face_set}", "stages.1.head_rate=2.0", "stages.1.memory_rate=0.5"]
+    experiment = load_experiment("oltr_authors", "att_lt", overrides=overrides)
+    plain, memory = experiment.stages
+    models = [build_model(experiment, stage, shape=(16, 16, 3), classes=4, seed=0) for stage in (plain, memory)]
+    new = models[1].take_over(models[0])
+    run = StageRun(experiment, 1, models[1], new, experiment.data.build(), torch.device("cpu"))
+    names = {id(weight): name for name, weight in models[1].named_parameters()}
+    rates = {
+        names[id(weight)]: group["lr"] / experiment.schedule.learning_rate
+        for group in run.optimizer.param_groups
+        for weight in group["params"]
+    }
+    wanted = {"backbone.conv1.weight": 0.1, "backbone.attention.g.weight": 0.1, "fc_add.bias": 0.1}
+    wanted |= {"head.selector.weight": 2.0, "head.memory": 0.5}
+    assert {name: pytest.approx(rates[name]) for name in wanted} == wanted
+    trained = {name for name, weight in models[1].named_parameters() if weight.requires_grad}
+    assert rates.keys() == trained
+
+
+def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) -> None:
+    write_listed(tmp_path, "train", [0, 0, 0, 0, 1, 1, 2])
+    small = ("data.size=16", "backbone.width=1", "backbone.depth=10", "schedule.epochs=3", "schedule.batch_size=4")
+    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.expect={}")
+    experiment = load_experiment("plain", "imagenet_lt", overrides=[*small, *here])
+    unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
+    weights = load_weights(train(experiment, tmp_path / "run", clock=hours))
+    assert all(torch.equal(weights[name], unbroken[name]) for name in unbroken)
+    whole = load_experiment("plain", "imagenet_lt", overrides=[*small, *here, "augment.crop_scale=[1.0, 1.0]"])
+    uncropped = load_weights(train(whole, tmp_path / "uncropped"))
+    assert not torch.equal(uncropped["backbone.conv1.weight"], unbroken["backbone.conv1.weight"])
+
+
+def test_weights_that_the_last_step_broke_are_an_error(
+    tiny_oltr: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is finite at every step, so only the weights show it."""
+    step = torch.optim.SGD.step
+
+    def breaks(self: torch.optim.SGD, *rest: object) -> None:
+        step(self)
+        with torch.no_grad():
+            self.param_groups[0]["params"][-1].view(-1)[0] = float("inf")
+
+    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 64})})
+    monkeypatch.setattr(torch.optim.SGD, "step", breaks)
+    with pytest.raises(TrainingError, match=r"stage 'plain', epoch 1: backbone\..* has become NaN or infinite"):
+        train(one_step, tmp_path / "run")

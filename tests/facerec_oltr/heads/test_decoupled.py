@@ -40,7 +40,7 @@ def test_tau_0_is_the_classifier_without_its_bias_and_tau_1_ignores_the_weights_
 def test_ncm_decides_for_the_mean_at_the_smallest_angle() -> None:
     head = NcmConfig().build(features=2, classes=3)
     means = torch.tensor([[1.0, 0.0], [0.0, 5.0], [-1.0, -1.0]])
-    head.refresh(lambda: means)
+    head.refresh(lambda: means, "stage begins")
     logits = head(torch.tensor([[3.0, 1.0], [0.1, 2.0], [-4.0, -1.0]]))
     assert logits.argmax(dim=1).tolist() == [0, 1, 2]
     torch.testing.assert_close(logits[0, 0], torch.tensor(16 * 3 / 10**0.5))

@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from facerec_oltr.heads import CosineConfig, DotProduct, MetaEmbedding, MetaEmbeddingConfig
+from facerec_oltr.heads import CosineConfig, DotProduct, MetaEmbedding, MetaEmbeddingConfig, Moment
 from facerec_oltr.heads.cosine import squash
 from facerec_oltr.heads.meta_embedding import reachability
 
@@ -17,7 +18,7 @@ def head_with_memory() -> MetaEmbedding:
     torch.manual_seed(0)
     head = MetaEmbeddingConfig().build(features=D, classes=C).double()
     memory = torch.randn(C, D, dtype=torch.float64)
-    head.refresh(lambda: memory)
+    head.refresh(lambda: memory, "stage begins")
     return head
 
 
@@ -119,9 +120,41 @@ def test_no_tensor_is_larger_than_the_logits_or_the_weights() -> None:
     """The authors' (B, C, D) tensor would have 134 million elements here, 0.5 GB."""
     batch, classes, features = 64, 4096, 512
     head = MetaEmbedding(features, classes, reach_scale=10, cosine_scale=16)
-    head.refresh(lambda: torch.randn(classes, features))
+    head.refresh(lambda: torch.randn(classes, features), "stage begins")
     x = torch.randn(batch, features, requires_grad=True)
     with LargestTensor() as watched:
         head(x).sum().backward()
     # cdist appends two columns to both sides of its matrix product
     assert watched.elements <= max(batch * classes, classes * (features + 2))
+
+
+def refreshed(kind: str, moments: list[Moment]) -> Tensor:
+    """The memory after class means of 1, 2, 3 … at these moments."""
+    head = MetaEmbeddingConfig(memory=kind).build(features=D, classes=C)  # type: ignore[arg-type]
+    for number, when in enumerate(moments, 1):
+        head.refresh(lambda number=number: torch.full((C, D), float(number)), when)
+    return head.memory.detach().unique()
+
+
+def test_each_kind_of_memory_is_renewed_at_its_moments() -> None:
+    moments: list[Moment] = ["stage begins", "epoch begins", "epoch begins", "stage ends"]
+    assert refreshed("recomputed", moments).tolist() == [4]
+    assert refreshed("moving_average", moments).tolist() == [1]
+    assert refreshed("parameter", moments).tolist() == [1]
+
+
+def test_a_moving_average_follows_the_means_of_the_batch_by_class() -> None:
+    head = MetaEmbeddingConfig(memory="moving_average", momentum=0.75).build(features=2, classes=3)
+    head.refresh(lambda: torch.ones(3, 2), "stage begins")
+    head.observe(torch.tensor([[5.0, 1.0], [9.0, 9.0], [1.0, 1.0]]), torch.tensor([2, 0, 2]))
+    # class 2: the batch's mean is (3, 1), so ¾ · 1 + ¼ · (3, 1); class 0: ¾ + ¼ · 9; class 1 was not seen
+    torch.testing.assert_close(head.memory, torch.tensor([[3.0, 3.0], [1.0, 1.0], [1.5, 1.0]]))
+
+
+def test_only_the_authors_memory_is_a_weight_and_the_logits_move_it_no_more_than_the_others() -> None:
+    for kind in ("recomputed", "moving_average", "parameter"):
+        head = MetaEmbeddingConfig(memory=kind).build(features=D, classes=C)
+        assert ("memory" in dict(head.named_parameters())) == (kind == "parameter")
+        head.refresh(lambda: torch.randn(C, D), "stage begins")
+        head(torch.randn(B, D)).sum().backward()
+        assert head.memory.grad is None

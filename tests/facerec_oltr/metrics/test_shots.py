@@ -22,6 +22,11 @@ def test_the_conventions_differ_at_their_edges(convention, many, medium, few) ->
     assert [np.flatnonzero(bins[name]).tolist() for name in ("many", "medium", "few")] == [many, medium, few]
 
 
+def test_faces_are_binned_by_five_and_by_one() -> None:
+    bins = shot_bins([9, 5, 4, 2, 1], "faces")
+    assert [np.flatnonzero(bins[name]).tolist() for name in ("many", "medium", "few")] == [[0, 1], [2, 3], [4]]
+
+
 def test_accuracies_counted_by_hand() -> None:
     labels = [0, 0, 0, 0, 1, 2, 2]
     decided = [0, 0, 0, 1, 1, -1, 2]  # of class 0 three of four, of 1 the only one, of 2 one of two

@@ -1,0 +1,46 @@
+"""What the engine asks of any data set, and which parts a benchmark may have."""
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facerec_oltr.data.crop import RandomCrop
+
+Split = Literal["train", "val", "test", "open_val", "open_test"]
+"""Training; validation and test of the known classes; strangers to choose a threshold by, and others to test it by."""
+
+STRANGER = -1
+"""The label of everything in `open_val` and `open_test`."""
+
+
+class DataSet(Protocol):
+    """One split, opened and checked.
+
+    Attributes:
+        labels: (N,) int64 in [0, C); in the open splits all STRANGER.
+        classes: C; 0 in the open splits.
+        shape: of one input: (S, S, 3) for images, (D,) for feature vectors.
+        fingerprint: hex digest of everything that decides what the split holds.
+    """
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, positions: npt.NDArray[np.int64], crop: RandomCrop | None = None) -> npt.NDArray[Any]:
+        """The inputs at `positions` (B,): (B, S, S, 3) uint8 RGB, or (B, D) float32.
+
+        Args:
+            positions: which.
+            crop: for training: a random part of each whole image, resized to (S, S). None gives the view for
+                evaluation, always the same. Never given for vectors.
+        """
+        ...
