@@ -63,7 +63,7 @@ class FaceSet:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).parent if Path(path).name == VIEW else Path(path)
         self.view = read_view(self.path) if is_view(self.path) else None
         if self.view is not None:
             self.reader = self._look_through(self.view)

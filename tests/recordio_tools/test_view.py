@@ -77,6 +77,7 @@ def test_a_view_shows_what_the_copy_holds(both: tuple[FaceSet, FaceSet], source:
         9,
         (tmp_path / "view/view.npz").stat().st_size,
     )
+    assert FaceSet(tmp_path / "view" / "view.npz").path == view.path
     again = pickle.loads(pickle.dumps(view))
     assert bytes(again.encoded(4)) == bytes(copy.encoded(4))
     assert again.names == copy.names
