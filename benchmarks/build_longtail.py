@@ -102,10 +102,10 @@ def main() -> None:
                 out.unlink() if out.is_file() else shutil.rmtree(out)
         source = FaceSet(room / "source")
         size = source.reader.path.stat().st_size
+        load = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
         print(
             f"source {size / 1e6:,.0f} MB, {len(source):,} images, {source.classes:,} people; "
-            f"output {moved / 1e6:,.0f} MB; {rounds} rounds in turns, medians; {os.cpu_count()} cores, "
-            f"load {os.getloadavg()[0]:.1f}"
+            f"output {moved / 1e6:,.0f} MB; {rounds} rounds in turns, medians; {load}"
         )
         print(f"{'':16}{'seconds':>9}{'MB/s':>8}{'of cp':>7}{'call s':>9}{'of cp':>7}{'anon MB':>9}")
         floor = statistics.median(seconds for seconds, _, _ in found["cp, sync"])

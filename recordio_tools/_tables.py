@@ -100,18 +100,23 @@ def read_ranges(reader: Reader, exact: int = FLOAT32_EXACT) -> Ranges | None:
 
 def _true_bounds(reader: Reader, first: int, end: int) -> tuple[int, int] | None:
     """The header's bounds before they were rounded to float32: where the identity records begin, and where they end."""
-    step = int(np.spacing(np.float32(end)))
-    around = range(max(1, first - step), first + step + 1)
-    near = [key for key in around if key in reader and _range_at(reader, key) is not None]
-    if not near:
+    step = float(np.spacing(np.float32(end)))
+    near = np.sort(_keys_between(reader, max(1, first - step), first + step))
+    words = Words(reader, near)
+    identities = near[(words.flags == 2) & (words.lengths == HEADER.size + 8)]
+    if not len(identities):
         return None
-    last = [key for key in range(end - 1 - step, end + step) if key in reader]
-    if not last:
+    last = _keys_between(reader, end - 1 - step, end - 1 + step).max(initial=-1)
+    if not 0 <= last - identities[0] < len(reader):
         raise FaceSetError(
-            f"{reader.path}: its header record says that identities go up to about key {end:,}, but there is no record "
-            "near it; check the set with: recordio verify"
+            f"{reader.path}: its header record says that identities go from about key {first:,} to {end:,}, but "
+            f"there are not the records for it; check the set with: recordio verify {reader.path}"
         )
-    return near[0], last[-1] + 1
+    return int(identities[0]), int(last) + 1
+
+
+def _keys_between(reader: Reader, low: float, high: float) -> Int64s:
+    return reader.keys[(reader.keys >= low) & (reader.keys <= high)]
 
 
 def _mend_ranges(reader: Reader, said: Floats, first: int, exact: int) -> tuple[Floats, tuple[str, ...]]:

@@ -64,7 +64,7 @@ class FaceSet:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).parent if Path(path).name == VIEW else Path(path)
         self.notes: tuple[str, ...] = ()
         self.view = read_view(self.path) if is_view(self.path) else None
         if self.view is not None:

@@ -135,6 +135,8 @@ def read_view(folder: Path) -> View:
         texts = [entry[name] for name in ("records", "index", "fingerprint", "sha256")]
         if not all(isinstance(text, str) for text in texts) or type(entry["bytes"]) is not int or "\0" in texts[0]:
             raise ValueError
+        if Path(texts[0]).name == VIEW:  # a view of a view looks into the records; of itself, for ever
+            raise ValueError
         records = Records(_plain(folder / texts[0]), entry["bytes"], texts[1], texts[2])
     except FileNotFoundError:
         raise SourceError(f"{manifest}: not there, expected the manifest of {path}; make the view anew") from None

@@ -141,7 +141,17 @@ CONTRADICTIONS: dict[str, tuple[list[tuple[int, bytes]], str | None, str]] = {
     "past 2^24": (
         [image(1, 0.0), (0, pack(Header(2, [2.0, 2.0**24 + 2], 0), b"")), bounds(2, 1, 2)],
         None,
-        "identities go up to about key 16,777,218, but there is no record near it",
+        "identities go from about key 2 to 16,777,218, but there are not the records for it",
+    ),
+    "far past 2^24": (
+        [image(1, 0.0), (0, pack(Header(2, [2.0, 2.0**120], 0), b"")), bounds(2, 1, 2)],
+        None,
+        "identities go from about key 2 to .* but there are not the records for it",
+    ),
+    "identities that would fill the memory": (
+        [image(1, 0.0), (0, pack(Header(2, [2.0, 2.0**50], 0), b"")), bounds(2, 1, 2), image(2**50 - 1, 0.0)],
+        None,
+        "there are not the records for it",
     ),
     "a label that is no class": ([image(0, 0.5)], None, "key 0: label 0.5"),
     "a negative label": ([image(0, -1.0)], None, "key 0: label -1"),
