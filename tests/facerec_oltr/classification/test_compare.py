@@ -1,0 +1,111 @@
+"""Tables of hand-made measurements, and the two commands on a real run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facerec_oltr.classification import COLUMNS, compare, read_measurements
+from facerec_oltr.errors import DataError
+
+from .test_measure import run_on
+
+
+def measurement(
+    method: str, seed: int, all_: float, F: float, dataset: str = "made", data: str = "ab"
+) -> dict[str, Any]:
+    line = {"known": {"many": 0.5, "medium": 0.4, "few": None}, "authors": F}
+    figures = {"validation": line, "auroc": 0.9, "fpr95": 0.2, "oscr": 0.8}
+    closed = {"many": 0.6, "medium": 0.5, "few": 0.1, "micro": all_, "macro": 0.4}
+    return {
+        "format": "facerec classification", "version": 1, "method": method, "dataset": dataset, "seed": seed,
+        "trained_on": data, "shots": "faces", "closed": closed, "open": {"max_softmax": figures},
+        "never_reject": {"authors": 0.3},
+    }  # fmt: skip
+
+
+def write(folder: Path, *measurements: dict[str, Any]) -> list[Path]:
+    paths = []
+    for number, table in enumerate(measurements):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "classification.json").write_text(json.dumps(table))
+        paths.append(folder / str(number))
+    return paths
+
+
+def test_means_and_spreads_over_seeds_with_the_best_f_first(tmp_path: Path) -> None:
+    runs = write(
+        tmp_path,
+        measurement("plain", 0, 0.70, 0.5),
+        measurement("plain", 1, 0.74, 0.6),
+        measurement("oltr", 0, 0.7, 0.9),
+    )
+    (table,) = compare(read_measurements(runs))
+    assert [(method, seeds) for method, seeds, _ in table.rows] == [("oltr", 1), ("plain", 2)]
+    cells = dict(zip(COLUMNS, table.rows[1][2], strict=True))
+    assert (cells["all"].mean, cells["F"].mean) == (pytest.approx(72), pytest.approx(55))
+    assert cells["all"].spread == pytest.approx(2 * 2**0.5)  # of 70 and 74: the deviations are 2, n - 1 is 1
+    assert str(cells["all"]) == "72.0 ± 2.8"
+    assert str(cells["open few"]) == "–"
+    assert str(dict(zip(COLUMNS, table.rows[0][2], strict=True))["never"]) == "30.0"
+    assert "| plain | 2 | 60.0 ± 0.0 |" in table.markdown()
+
+
+def test_the_papers_row_stands_beside_ours(tmp_path: Path) -> None:
+    (table,) = compare(read_measurements(write(tmp_path, measurement("oltr_authors", 0, 0.4, 0.4, "imagenet_lt"))))
+    ours, paper = table.rows
+    assert (ours[0], paper[0]) == ("oltr_authors", "oltr_authors, as printed")
+    assert [cell.mean for cell in paper[2][:4]] == [43.2, 35.1, 18.5, 35.6]
+
+
+def test_one_table_a_data_set(tmp_path: Path) -> None:
+    runs = write(tmp_path, measurement("plain", 0, 0.7, 0.5), measurement("plain", 0, 0.7, 0.5, "other"))
+    assert [table.dataset for table in compare(read_measurements(runs))] == ["made", "other"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([], "no run to compare"),
+        ([measurement("plain", 0, 1, 1)] * 2, "plain on made with seed 0, as .*give it once"),
+        ([measurement("plain", 0, 1, 1), measurement("plain", 1, 1, 1, data="cd")], "saw different training data"),
+        ([{"format": "else"}], "no measurement of this version"),
+    ],
+)
+def test_what_no_table_can_hold(tmp_path: Path, tables: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        compare(read_measurements(write(tmp_path, *tables)))
+
+
+def test_a_rule_that_was_not_measured_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the rule 'knn' was not measured for it, expected one of: max_softmax"):
+        compare(read_measurements(write(tmp_path, measurement("plain", 0, 1, 1))), "knn")
+
+
+def facerec(*arguments: object) -> subprocess.CompletedProcess[str]:
+    code = "from facerec_oltr.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    run = run_on(tmp_path, "plain").path
+    missing = facerec("compare", run)
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "make it with: facerec evaluate" in missing.stderr
+    done = facerec("evaluate", run, "--json")
+    assert done.returncode == 0, done.stderr
+    (figures,) = json.loads(done.stdout)
+    assert figures == json.loads((run / "classification.json").read_text())
+    again = facerec("evaluate", run)
+    assert "already measured; measure anew with --force" in again.stderr
+    assert "| plain | 1 |" in again.stdout
+    table = facerec("compare", run, "--rule", "energy", "--out", tmp_path / "new/table.md", "--json")
+    assert json.loads(table.stdout)[0]["rows"][0]["method"] == "plain"
+    assert "rule `energy`" in (tmp_path / "new/table.md").read_text()
+    wrong = facerec("compare", tmp_path)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("error: ")
+    assert len(wrong.stderr.splitlines()) == 1
