@@ -1,6 +1,6 @@
 """Our modules against the OLTR authors' code, on the same weights and inputs.
 
-`tests/golden/oltr_authors.json` holds what their repository (zhmiao/OpenLongTailRecognition-OLTR, commit f50e375) gave
+`golden/oltr_authors.json` holds what their repository (zhmiao/OpenLongTailRecognition-OLTR, commit f50e375) gave
 on a processor in float64, with ``Tensor.cuda`` as the identity: outputs and input gradients for weights and inputs that
 are waves, as `fill` and `wave` make them here. `sum`, `abs` and `first` are of the flattened output.
 """
@@ -21,7 +21,7 @@ from facerec_oltr.engine.model import Model
 from facerec_oltr.heads import Cosine, DotProduct, MetaEmbeddingConfig
 from facerec_oltr.losses import Batch, disc_centroids_authors
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden/oltr_authors.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent / "golden/oltr_authors.json").read_text())
 B, C, D = 6, 7, 5
 AS_THEIRS = ModulatedAttentionConfig(gate="linear", start="authors")
 
