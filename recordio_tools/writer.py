@@ -233,6 +233,5 @@ class Writer:
             page = self._seen.setdefault(start // _PAGE, bytearray(_PAGE))
             own = slice(max(keys.start - start, 0), min(keys.stop - start, _PAGE))
             if any(page[own]):
-                for key in range(start + own.start, start + own.stop):
-                    self._remember(key)  # says which
+                self._remember(start + own.start + page[own].index(1))  # says which was written before
             page[own] = bytes([1]) * (own.stop - own.start)

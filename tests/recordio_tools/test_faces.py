@@ -342,3 +342,8 @@ def test_a_large_set_is_known_by_its_tables_and_pieces(
         other = bytearray(data)
         other[place] ^= 1
         assert (_fingerprint.fingerprint_of(memoryview(other), *tables) != faces.fingerprint) == noticed
+
+
+def test_an_image_with_two_labels_beyond_the_exact_keys_is_no_header_either(tmp_path: Path) -> None:
+    folder = write(tmp_path, [image(0, [5.0, 6.0], b""), *(image(key, [0.0, 1.0]) for key in range(1, 7))])
+    assert read_ranges(Reader(folder / "train.rec"), exact=1) is None

@@ -111,3 +111,24 @@ def test_find_head_passes_over_everything_but_heads() -> None:
 def test_find_head_across_the_windows_of_its_search(shift: int) -> None:
     place = (1 << 20) + shift
     assert framing.find_head(memoryview(bytes(place) + head(0, 0)), 0) == place
+
+
+def test_no_head_stands_outside_the_data_or_on_a_part() -> None:
+    data = memoryview(b"".join(framing.encode(b"abcd" + MAGIC + b"tail")))
+    assert [framing.is_head(data, offset) for offset in (-4, 0, 12, len(data) - 4, len(data))] == [
+        False,
+        True,
+        *[False] * 3,
+    ]
+
+
+def test_only_a_readable_record_that_leads_on_counts_as_swallowed() -> None:
+    inner = b"".join(framing.encode(b"inner"))
+    for payload, found in (
+        (b"abcd" + MAGIC + struct.pack("<I", 1 << 20), None),  # not readable: its end lies behind that of the data
+        (b"abcd" + MAGIC + struct.pack("<I", 4) + b"efghijkl", None),  # readable, but what follows it is no head
+        (b"abcd" + MAGIC + struct.pack("<I", 4) + b"efgh" + inner, 12),  # the first of two
+        (b"abcd" + inner, 12),
+    ):
+        data = memoryview(MAGIC + struct.pack("<I", len(payload)) + payload + b"\0" * (-len(payload) % 4))
+        assert framing.swallowed(data, 8, len(data)) == found

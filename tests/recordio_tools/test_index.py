@@ -206,3 +206,13 @@ def test_a_file_of_damage_alone_is_counted_and_does_not_fill_the_memory(tmp_path
     assert len(made) == 0
     assert (damages.total, len(damages)) == (5000, 1000)
     assert told == [(40_000, 40_000)]
+
+
+def test_rebuild_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recordio_tools.rebuild._BETWEEN_REPORTS", 100)
+    with Writer(tmp_path / "a.rec") as writer:
+        for key in range(6):
+            writer.write(key, b"x" * 52)  # 60 bytes each
+    told: list[tuple[int, int]] = []
+    rebuild(tmp_path / "a.rec", progress=lambda *at: told.append(at))
+    assert told == [(120, 360), (240, 360), (360, 360), (360, 360)]

@@ -282,3 +282,14 @@ def test_a_run_of_keys_that_meets_one_that_was_written(tmp_path: Path, taken: in
         writer.write_framed(range(3), memoryview(framed * 3), np.arange(3) * len(framed))
         writer.write_framed(range(3, 1030), memoryview(framed * 1027), np.arange(1027) * len(framed))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_writer_takes_no_block_and_keys_may_pass_what_ranges_may_not(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.rec") as writer:
+        writer.write_ranges(range(2**24, 2**24 + 2), [1, 2, 5])
+    with pytest.raises(RecordIOError, match="the writer is closed"):
+        writer.write_framed(range(1), memoryview(b""), np.arange(1))
+    with Writer(tmp_path / "b.rec") as each:
+        each.write_range(2**24, 1, 2)
+        each.write_range(2**24 + 1, 2, 5)
+    assert (tmp_path / "a.rec").read_bytes() == (tmp_path / "b.rec").read_bytes()
