@@ -30,14 +30,14 @@ class Block(NamedTuple):
 
 
 class RecordCopier:
-    """Gathers records of `faces` into two buffers of `BLOCK` bytes in turns: one is written, one is filled."""
+    """Gathers records of `faces` into a buffer of `BLOCK` bytes, which every block shares."""
 
     def __init__(self, faces: FaceSet) -> None:
         self.faces = faces
         self._source = faces.reader.buffer
         self._words = np.frombuffer(self._source, "<u4", len(self._source) // 4)
         self._offsets = faces.offsets()
-        self._rooms = bytearray(BLOCK), bytearray(BLOCK)
+        self._room = bytearray(BLOCK)
 
     def blocks(self, positions: Int64s) -> list[tuple[int, int]]:
         """[start, end) of the blocks in which to copy `positions`; one record may be larger than the buffer."""
@@ -54,10 +54,7 @@ class RecordCopier:
         return blocks
 
     def copy(self, positions: Int64s, labels: Int64s, first_key: int) -> Block | None:
-        """The records at `positions` under the keys from `first_key`; None where they need the slow way.
-
-        The block is good until the call after the next.
-        """
+        """The records at `positions` under the keys from `first_key`; None where they need the slow way."""
         offsets = self._offsets[positions]
         at = offsets // 4
         if (at + _HEAD_WORDS > len(self._words)).any():
@@ -68,8 +65,7 @@ class RecordCopier:
         plain = (magics == MAGIC_WORD) & (words <= MAX_LENGTH) & (flags >= 2) & (words >= 24 + 4 * flags)
         if not plain.all() or ends[-1] > BLOCK or (offsets + spans > len(self._source)).any():
             return None
-        self._rooms = self._rooms[::-1]
-        room = memoryview(self._rooms[0])
+        room = memoryview(self._room)
         breaks = np.flatnonzero(offsets[1:] != (offsets + spans)[:-1]) + 1
         firsts = np.concatenate(([0], breaks))
         lasts = np.concatenate((breaks, [len(offsets)])) - 1

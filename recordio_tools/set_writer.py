@@ -95,7 +95,7 @@ class SetWriter:
 
         Args:
             labels: The class of each.
-            data: The records, which must stay until the next call.
+            data: The records.
             offsets: Where in `data` each of them starts.
             lines: What the listing says of them, as `format_line` writes it.
 

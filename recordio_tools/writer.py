@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from recordio_tools import framing
-from recordio_tools._behind import WriteBehind
+from recordio_tools._behind import FlushBehind
 from recordio_tools.errors import LimitError, RecordIOError, SourceError
 from recordio_tools.framing import MAGIC_WORD
 from recordio_tools.header import FLOAT32_EXACT, pack_range
@@ -72,7 +72,7 @@ class Writer:
             if not self._stays:
                 self._rec_beside.unlink()
             raise
-        self._behind = WriteBehind(self._rec)
+        self._behind = FlushBehind(self._rec)
         self._open = True
 
     def write(self, key: int, payload: bytes | bytearray | memoryview) -> None:
@@ -93,7 +93,6 @@ class Writer:
             raise LimitError(f"{self.path}: key {key}: {error}") from None
         self._remember(key)
         try:
-            self._behind.wait()
             self._rec.writelines(chunks)
             self._idx.write(b"%d\t%d\n" % (key, self._offset))
         except BaseException:  # half a record may be out: nothing may follow it
@@ -106,7 +105,7 @@ class Writer:
 
         Args:
             keys: Their keys.
-            data: The records; they are written while this returns, and must stay until the next call.
+            data: The records.
             offsets: Where in `data` each of them starts.
 
         Raises:
