@@ -141,7 +141,6 @@ class Writer:
 
     def flush(self) -> int:
         """All records written so far are on the disk when this returns; the number of their bytes."""
-        self._behind.wait()
         flush_to_disk(self._rec)
         return self._offset
 
