@@ -120,12 +120,12 @@ def decode_rgb(data: bytes | memoryview, name: str) -> Image:
         raise SourceError(f"{name}: the image breaks off before its end; replace or remove it")
     cv2 = _cv2()
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if header else None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if header else None
     except cv2.error:
         pixels = None
     if pixels is None:
         raise SourceError(f"{name}: {len(data):,} bytes that are not a readable image; replace or remove it")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return pixels
 
 
 def encode_rgb(image: Image, suffix: str, quality: int) -> bytes:

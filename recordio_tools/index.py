@@ -78,13 +78,18 @@ class Index:
         self.keys, self.offsets, self.path = state
         self._table = self._sparse = None
 
+    @property
+    def table(self) -> memoryview:
+        """Position by key, -1 where there is none; empty where keys are too sparse for a table."""
+        return self._table if self._table is not None else self._make_table()
+
     def position(self, key: int) -> int:
         """The position of `key` in `keys` and `offsets`.
 
         Raises:
             MissingKeyError: The index does not hold `key`.
         """
-        table = self._table if self._table is not None else self._make_table()
+        table = self.table
         if self._sparse is not None:
             position = self._sparse.get(key, -1)
         else:
@@ -95,7 +100,7 @@ class Index:
 
     def positions(self, keys: Int64s) -> Int64s:
         """The positions of many keys at once; -1 where the index does not hold one."""
-        table = np.asarray(self._table if self._table is not None else self._make_table())
+        table = np.asarray(self.table)
         if len(table):
             return np.where((keys >= 0) & (keys < len(table)), table[np.clip(keys, 0, len(table) - 1)], -1)
         if not len(self):
@@ -123,7 +128,6 @@ class Index:
             yield "".join(lines).encode()
 
     def _make_table(self) -> memoryview:
-        """Position by key, -1 where there is none; empty where keys are too sparse for a table."""
         room = int(self.keys.max(initial=-1)) + 1
         dense = room <= _SPARSEST * len(self.keys)
         table = np.full(room if dense else 0, -1, np.int32)

@@ -8,7 +8,7 @@ threads at once. Nothing is cached between calls and no position is kept.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from recordio_tools.framing import HEAD, MAGIC_WORD, MAX_LENGTH
 from recordio_tools.index import Index, Int64s
 
 Access = Literal["mapped", "positioned"]
+
+_unpack_head = HEAD.unpack_from
 
 
 class Reader:
@@ -63,18 +65,18 @@ class Reader:
         self.path = Path(path)
         self.access: Access = access
         self._closed = False
-        self._buffer: memoryview | None = map_file(self.path)
-        self._size = len(self._buffer)
+        buffer = map_file(self.path)
+        self._size = len(buffer)
         if not isinstance(index, Index):
             index = Index.load(index or self.path.with_suffix(".idx"), cache=cache)
         self.index = index
-        self._offsets = self.index.offsets.data
         self._check_offsets()
         in_file_order = bool((np.diff(self.index.offsets) > 0).all())
-        self._ends = None if in_file_order else self.index.ends(self._size)
-        self._file: PositionedFile | None = None
-        if access == "positioned":
-            self._buffer = None  # mapped again only where somebody asks for it
+        self._own_ends = None if in_file_order else self.index.ends(self._size)
+        self._take_tables()
+        self._let_go()
+        if access == "mapped":  # else mapped again only where somebody asks for `buffer`
+            self._keep(buffer)
 
     @property
     def keys(self) -> Int64s:
@@ -110,47 +112,42 @@ class Reader:
             MissingKeyError: The index does not hold `key`; it is a KeyError too.
             DamageError: The record breaks the format.
         """
-        return bytes(self.view(key))
+        table = self._places
+        if 0 <= key < len(table):
+            payload = _whole_record(self._quick_bytes, self._offsets, self._ends, table[key])
+            if payload is not None:
+                return payload
+        return bytes(self._judged(self._position(key)))
 
     def view(self, key: int) -> memoryview:
         """The payload of `key`'s record without a copy; it keeps the file mapped for as long as it lives.
 
         A record of several parts has to be joined and is a view of its own bytes.
         """
-        return self.view_at(self.index.position(key))
+        table = self._places
+        if 0 <= key < len(table):
+            payload = _whole_record(self._quick, self._offsets, self._ends, table[key])
+            if payload is not None:
+                return payload
+        return self._judged(self._position(key))
 
     def read_many(self, keys: Sequence[int] | Int64s) -> list[bytes]:
         """As `read`, for many keys at once, in their order."""
-        return [bytes(view) for view in self.view_many(keys)]
+        return [self.read_at(position) for position in self._positions(keys)]
 
     def view_many(self, keys: Sequence[int] | Int64s) -> list[memoryview]:
         """As `view`, for many keys at once, in their order."""
-        wanted = np.asarray(keys, np.int64)
-        places = self.index.positions(wanted)
-        for missing in np.flatnonzero(places < 0)[:1]:
-            self.index.position(int(wanted[missing]))  # which says what the index holds
-        return [self.view_at(position) for position in places.tolist()]
+        return [self.view_at(position) for position in self._positions(keys)]
 
     def read_at(self, position: int) -> bytes:
         """As `read`, for the record that stands at `position` in the index."""
-        return bytes(self.view_at(position))
+        payload = _whole_record(self._quick_bytes, self._offsets, self._ends, position)
+        return payload if payload is not None else bytes(self._judged(position))
 
     def view_at(self, position: int) -> memoryview:
         """As `view`, for the record that stands at `position` in the index."""
-        offsets, ends = self._offsets, self._ends  # this is the hot path: no call that it can do without
-        offset = offsets[position]
-        end = offsets[position + 1] if ends is None and position + 1 < len(offsets) else self._end(position)
-        if self.access == "positioned" and (payload := self._positioned().fetch(offset, end)) is not None:
-            return payload  # anything but a whole record is read, or refused, as in a mapped file
-        buffer = self._buffer if self._buffer is not None else self._open()
-        magic, length = HEAD.unpack_from(buffer, offset)  # offsets are checked to leave 8 bytes
-        start = offset + 8
-        if magic == MAGIC_WORD and length <= MAX_LENGTH and start + (length + 3 & ~3) == end:
-            return buffer[start : start + length]
-        try:
-            return memoryview(self._decode(buffer, offset, end))
-        except DamageError as error:
-            raise self.damage(error, position) from None
+        payload = _whole_record(self._quick, self._offsets, self._ends, position)
+        return payload if payload is not None else self._judged(position)
 
     def damage(self, error: DamageError, position: int) -> DamageError:
         """`error`, found in the record at `position`, with this file's name, the key and what to do next."""
@@ -160,10 +157,9 @@ class Reader:
     def close(self) -> None:
         """Let go of the file; views that were handed out stay valid and keep it mapped."""
         self._closed = True
-        self._buffer = None
         if self._file is not None:
             self._file.close()
-            self._file = None
+        self._let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -173,16 +169,57 @@ class Reader:
 
     def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
-        state["_buffer"] = state["_offsets"] = state["_file"] = None  # not to be pickled; taken anew at first use
+        for name in ("_places", "_offsets", "_ends", "_buffer", "_quick", "_quick_bytes", "_file"):
+            del state[name]  # not to be pickled; taken anew
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
+        self._take_tables()
+        self._let_go()
+
+    def _take_tables(self) -> None:
+        """Views of the arrays: their elements come as int, at a third of the time that an array's take."""
+        self._places = memoryview(b"")  # key -> position; the index makes it for the first key that is asked for
         self._offsets = self.index.offsets.data
+        self._ends = self._offsets[1:] if self._own_ends is None else self._own_ends.data
+
+    def _keep(self, buffer: memoryview) -> None:
+        self._buffer = buffer
+        if self.access == "mapped":
+            self._quick, self._quick_bytes = buffer, buffer.obj
+
+    def _let_go(self) -> None:
+        self._buffer: memoryview | None = None  # what `buffer` gives
+        self._quick: memoryview | None = None  # the same, if records are taken from it
+        self._quick_bytes: Any = None  # the mmap behind it, whose slices are bytes
+        self._file: PositionedFile | None = None
+
+    def _position(self, key: int) -> int:
+        position = self.index.position(key)
+        self._places = self.index.table
+        return position
+
+    def _positions(self, keys: Sequence[int] | Int64s) -> list[int]:
+        wanted = np.asarray(keys, np.int64)
+        places = self.index.positions(wanted)
+        for missing in np.flatnonzero(places < 0)[:1]:
+            self.index.position(int(wanted[missing]))  # which says what the index holds
+        return places.tolist()
 
     def _end(self, position: int) -> int:
-        """Where the index says that the last record ends, or any record of a file that is not in file order."""
-        return self._size if self._ends is None else int(self._ends[position])
+        """Where the index says that the record ends; the file ends with the last one of a file in file order."""
+        return self._ends[position] if position < len(self._ends) else self._size
+
+    def _judged(self, position: int) -> memoryview:
+        """The payload of any record: of several parts, the last one, read from a file not mapped, or damaged."""
+        offset, end = self._offsets[position], self._end(position)
+        if self.access == "positioned" and (payload := self._positioned().fetch(offset, end)) is not None:
+            return payload  # anything but a whole record is read, or refused, as in a mapped file
+        try:
+            return memoryview(self._decode(self.buffer, offset, end))
+        except DamageError as error:
+            raise self.damage(error, position) from None
 
     def _decode(self, buffer: memoryview, offset: int, end: int) -> bytes | memoryview:
         """A record of several parts, or one that does not end where the index says, judged by its bytes.
@@ -201,7 +238,7 @@ class Reader:
             raise RecordIOError(f"{self.path}: the reader is closed; open another")
         buffer = map_file(self.path)
         self._check_size(len(buffer))
-        self._buffer = buffer
+        self._keep(buffer)
         return buffer
 
     def _positioned(self) -> PositionedFile:
@@ -225,7 +262,24 @@ class Reader:
         if len(beyond):
             position = int(beyond[0])
             raise IndexMismatchError(
-                f"{self.index.path}: key {self.keys[position]} points to byte {self._offsets[position]:,} "
+                f"{self.index.path}: key {self.keys[position]} points to byte {self.index.offsets[position]:,} "
                 f"but {self.path} has {self._size:,}; if that file is whole, remake the index with: "
                 f"recordio index {self.path}"
             )
+
+
+def _whole_record(source: Any, offsets: memoryview, ends: memoryview, position: int) -> Any:
+    """The payload at `position` if it is a record of one part that ends just where the index says, else None.
+
+    This is the hot path: no call that it can do without. A slice of a mmap is bytes, one of a memoryview a view.
+    """
+    if source is None or position < 0:
+        return None
+    try:
+        magic, length = _unpack_head(source, offset := offsets[position])  # offsets are checked to leave 8 bytes
+        start = offset + 8
+        if magic == MAGIC_WORD and length <= MAX_LENGTH and 0 <= ends[position] - start - length < 4:  # the padding
+            return source[start : start + length]
+    except IndexError:
+        pass  # the last record has no end in the index
+    return None

@@ -23,7 +23,17 @@ MANIFEST = "manifest.json"
 VIEW = "view.npz"
 OPEN_LISTS = {role: f"open_{role}.lst" for role in ("gallery", "probe", "stranger", "calibration")}
 SET_FILES = frozenset(
-    {"train.rec", "train.idx", "property", "train.lst", MANIFEST, "images_per_identity.png", VIEW, *OPEN_LISTS.values()}
+    {
+        "train.rec",
+        "train.idx",
+        "train.idx.cache",
+        "property",
+        "train.lst",
+        MANIFEST,
+        "images_per_identity.png",
+        VIEW,
+        *OPEN_LISTS.values(),
+    }
 )
 """All that a folder written by this package holds; the manifest is the mark by which it is known."""
 

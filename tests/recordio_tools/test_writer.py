@@ -157,6 +157,7 @@ def test_a_refused_record_is_not_written_and_the_next_one_is(tmp_path: Path, mon
                 writer.write(key, payload)
         writer.write(4, b"y")
         writer.write(601, b"z")
+    monkeypatch.undo()
     assert list(Reader(tmp_path / "a.rec")) == [(600, b"x"), (4, b"y"), (601, b"z")]
 
 
