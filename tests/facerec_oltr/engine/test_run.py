@@ -13,8 +13,9 @@ from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.embedder import load_embedder
 from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.model import build_model
+from facerec_oltr.engine.reporting import EpochReport
 from facerec_oltr.engine.run import train
-from facerec_oltr.engine.stage import EpochReport, StageRun, rate_factor
+from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
@@ -224,15 +225,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_place(face_set: Path, tmp_path
     assert not (tmp_path / "run/model.safetensors").exists()
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [rate_factor(step, 20, 0.25, "cosine") for step in range(20)]
-    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert factors[5] == 1
-    assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
-    assert factors[-1] < 0.02
-    assert rate_factor(0, 1, 0.0, "cosine") == 1
-
-
 def class_means(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """The memory of a finished run, and the mean feature of each class by a loop over the training images."""
     finished = load_run(run)
@@ -319,8 +311,9 @@ def test_rates_by_part_of_the_network(face_set: Path) -> None:
 
 def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) -> None:
     write_listed(tmp_path, "train", [0, 0, 0, 0, 1, 1, 2])
+    write_listed(tmp_path, "val", [0, 1, 2, 2])
     small = ("data.size=16", "backbone.width=1", "backbone.depth=10", "schedule.epochs=3", "schedule.batch_size=4")
-    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.expect={}")
+    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.val=val.txt", "data.expect={}")
     experiment = load_experiment("plain", "imagenet_lt", overrides=[*small, *here])
     unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
     with pytest.raises(StopError):
