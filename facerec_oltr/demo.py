@@ -16,7 +16,8 @@ import numpy as np
 from facerec_oltr.calibrate import calibrate
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.checkpoint import write_json
-from facerec_oltr.engine.run import Reporter, train
+from facerec_oltr.engine.reporting import Reporter
+from facerec_oltr.engine.run import train
 from facerec_oltr.enroll import enroll_folder
 from facerec_oltr.evaluate import OpenPeople, evaluate, write_evaluation
 from facerec_oltr.faces.att import CREDIT, copy_att_faces

@@ -21,6 +21,7 @@ from facerec_oltr.metrics.shots import Convention
 from facerec_oltr.samplers import SamplerConfig
 
 Factor = Annotated[float, Field(ge=0)]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Schedule(Config):
@@ -33,8 +34,13 @@ class Schedule(Config):
         warmup: share of a stage's steps in which the rate rises linearly.
         momentum: of SGD.
         weight_decay: of all weights; a memory is no weight, but for the authors' kind.
-        decay: how each stage's rate falls: on a half cosine to zero, or by ten after each third of the stage, as in
-            the OLTR authors' every config.
+        decay: how each stage's rate falls: on a half cosine to zero; by ten after each third of the stage, as in
+            the OLTR authors' every config; or by steps, as torch's StepLR.
+        step_epochs: for steps: the epochs between two, counted from the start of each stage.
+        gamma: for steps: the factor of each.
+        precision: in which the network computes while it is trained and validated; see engine/precision.py.
+        validate_every: epochs between two measurements on the validation split, where the data set has one; a stage's
+            last epoch is always measured. 0 measures never, and then the split need not be there.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -43,7 +49,19 @@ class Schedule(Config):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    decay: Literal["cosine", "thirds"] = "cosine"
+    decay: Literal["cosine", "thirds", "step"] = "cosine"
+    step_epochs: Annotated[int, Field(ge=1)] | None = None
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    precision: Precision = "float32"
+    validate_every: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _steps_need_their_length(self) -> Self:
+        if self.decay == "step" and self.step_epochs is None:
+            raise ValueError("decay = 'step' needs step_epochs, the epochs between two steps; set schedule.step_epochs")
+        if self.decay != "step" and self.step_epochs is not None:
+            raise ValueError(f"step_epochs has no meaning with decay = {self.decay!r}; set decay = 'step' or remove it")
+        return self
 
 
 class WeightedLoss(Config):
@@ -59,7 +77,8 @@ class Stage(Config):
     Attributes:
         name: by which later stages refer to it, and under which its checkpoint is kept.
         share: of the schedule's epochs; 0 trains nothing, for a head that only takes over or computes what it needs.
-        start_from: an earlier stage whose backbone and head this one takes over; none starts afresh.
+        start_from: an earlier stage whose backbone and head this one takes over, as they were at its end, not at its
+            best epoch; none starts afresh.
         attention: put modulated attention into the backbone.
         fc_add: put a linear layer of that width, or as wide as the features, and a ReLU between the backbone and the
             head, as the OLTR authors do; where `start_from` has none it starts at random, and the features are no
@@ -150,6 +169,16 @@ class Experiment(Config):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     embedding: Literal["direct", "meta"] = "direct"
     shots: Convention = "decoupling"
+
+    @model_validator(mode="after")
+    def _the_loss_may_be_scaled(self) -> Self:
+        kinds = {term.loss.kind for stage in self.stages for term in stage.losses}
+        if self.schedule.precision == "float16" and "disc_centroids_authors" in kinds:
+            raise ValueError(
+                "schedule.precision = 'float16' scales the loss, but 'disc_centroids_authors' does not pass the scale "
+                "on to the memory; take 'bfloat16' or 'float32'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stages_chain(self) -> Self:

@@ -78,6 +78,7 @@ def measure_run(
         "dataset": run.experiment.dataset,
         "seed": run.experiment.seed,
         "trained_on": run.trained_on,
+        "weights": run.which,
         "shots": convention,
         "images": {split: len(rows) for split, rows in judge.labels.items()},
         "classes": len(counts),

@@ -1,5 +1,6 @@
 """`facerec evaluate`: runs measured on the test splits of their own data set."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,31 +9,43 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 
+class WhichWeights(StrEnum):
+    """The weights that a run keeps."""
+
+    last = "last"
+    best = "best"
+
+
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Finished runs of facerec train.")],
+    weights: Annotated[
+        WhichWeights, typer.Option(help="Those that training ended with, or those that validated best.")
+    ] = WhichWeights.last,
     force: Annotated[bool, typer.Option("--force", help="Measure anew what was measured.")] = False,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout, a list.")] = False,
 ) -> None:
     """Measure runs as classifiers: closed set by shots, and open set under every rule. People: see evaluate-faces.
 
-    Each run keeps its figures in RUN/classification.json; facerec compare makes one table of them.
+    Each run keeps its figures in RUN/classification.json, those of its best weights in RUN/classification-best.json;
+    facerec compare makes one table of either, the latter when it is given the files.
     """
     from facerec_oltr.classification import compare, measure_run, read_measurements
     from facerec_oltr.engine.checkpoint import write_json
     from facerec_oltr.engine.device import choose_device
     from facerec_oltr.engine.finished import load_run
 
+    name = "classification.json" if weights is WhichWeights.last else "classification-best.json"
     for path in runs:
-        out = path / "classification.json"
+        out = path / name
         if out.exists() and not force:
             say(f"{out}: already measured; measure anew with --force")
             continue
-        run = load_run(path, choose_device(device))
+        run = load_run(path, choose_device(device), weights.value)
         with progress_bar(f"measuring {path.name}") as progress:
             write_json(out, measure_run(run, on_progress=progress))
         say(f"{out}: {run.experiment.method} on {run.experiment.dataset}, seed {run.experiment.seed}")
-    measured = read_measurements(runs)
+    measured = read_measurements([path / name for path in runs])
     if as_json:
         data(measured)
     else:

@@ -44,3 +44,7 @@ class DataSet(Protocol):
                 evaluation, always the same. Never given for vectors.
         """
         ...
+
+    def name(self, position: int) -> str:
+        """What a person can find the input at `position` by: its file, its key, its place in an array."""
+        ...

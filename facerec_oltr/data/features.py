@@ -58,7 +58,7 @@ class Features:
             )
         if length is not None:
             vectors *= length / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        self._vectors = vectors
+        self._path, self._vectors = path, vectors
         self.shape = (vectors.shape[1],)
         digest = hashlib.sha256(vectors.tobytes())
         digest.update(self.labels.tobytes())
@@ -71,6 +71,10 @@ class Features:
         """The vectors at `positions` (B,), as (B, D) float32."""
         assert crop is None, "vectors have no picture to cut from"
         return self._vectors[positions]
+
+    def name(self, position: int) -> str:
+        """The vector's place in its file."""
+        return f"{self._path.name}: vector {position}"
 
 
 class FeaturesConfig(Config):

@@ -87,6 +87,10 @@ class ImageBlob:
             images[place] = centre_view(image, size, 1.0) if crop is None else crop.view(image, place, size)
         return images
 
+    def name(self, position: int) -> str:
+        """The image's place in its file."""
+        return self._names[position]
+
 
 class ImageBlobConfig(Config):
     """Which file, and how its classes are dealt; see the module's words.

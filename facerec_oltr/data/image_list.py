@@ -76,6 +76,10 @@ class ImageList:
                 pass
         return images
 
+    def name(self, position: int) -> str:
+        """The image's file, as listed."""
+        return self.paths[position]
+
     def look_for(self, position: int) -> Path | None:
         """The path of the image at `position` if it is missing or empty; None if it is there."""
         path = self.root / self.paths[position]

@@ -67,6 +67,10 @@ class RecordIOFaces:
             faces[place] = fit_square(image, size) if crop is None else crop.view(image, place, size)
         return faces
 
+    def name(self, position: int) -> str:
+        """The image's key in its record file."""
+        return f"{self._faces.reader.path.name}: key {self._faces.keys[position]}"
+
 
 class RecordIOFacesConfig(Config):
     """Which face set, and at what size the network sees it."""

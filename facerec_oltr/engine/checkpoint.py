@@ -27,20 +27,45 @@ class Progress(NamedTuple):
         epochs: of it that are done.
         lines: of metrics.jsonl that belong to the work done.
         model: weights, or None where the stage has not begun.
-        optimizer: its state, or None where the stage has not begun.
+        state: of what moves them (the optimiser, a scale of the loss), or None where the stage has not begun.
+        best: epoch and validation accuracy of the best weights so far; None where there are none.
     """
 
     stage: int
     epochs: int
     lines: int
-    model: State | None
-    optimizer: dict[str, Any] | None
+    model: State | None = None
+    state: dict[str, Any] | None = None
+    best: tuple[int, float] | None = None
 
 
 def save_weights(path: Path, state: State, facts: dict[str, str]) -> None:
-    """Write weights with `facts` as the file's metadata."""
+    """Write weights with `facts` as the file's metadata; the same weights and facts give the same bytes."""
     whole = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_whole(path, safetensors.torch.save(whole, facts))
+    write_whole(path, _with_facts(safetensors.torch.save(whole), facts))
+
+
+def _with_facts(file: bytes, facts: dict[str, str]) -> list[bytes]:
+    """A safetensors file with metadata in its header: safetensors itself writes metadata in random order."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.dumps({"__metadata__": facts, **json.loads(file[8 : 8 + length])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return [len(header).to_bytes(8, "little"), header, file[8 + length :]]
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """The metadata of a weights file.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there are no weights; train first, or finish the run") from None
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: is damaged ({error}); train again") from None
 
 
 def load_weights(path: Path) -> State:

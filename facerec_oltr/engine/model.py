@@ -31,14 +31,14 @@ class Model(nn.Module):
         self.features_size = backbone.features_size if fc_add is None else fc_add.out_features
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Map images (B, 3, S, S) in [−1, 1], or vectors, to features (B, D)."""
+        """Map images (B, 3, S, S) in [−1, 1], or vectors, to features (B, D); never in 16 bits, autocast or not."""
         features = self.backbone(inputs)
-        return features if self.fc_add is None else F.relu(self.fc_add(features))
+        return _widened(features if self.fc_add is None else F.relu(self.fc_add(features)))
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Map inputs to features (B, D) and logits (B, C)."""
+        """Map inputs to features (B, D) and logits (B, C); never in 16 bits, autocast or not."""
         features = self.features(inputs)
-        return features, self.head(features)
+        return features, _widened(self.head(features))
 
     def take_over(self, previous: "Model") -> list[str]:
         """Start from the model of an earlier stage; give the names of weights before the head that it did not have.
@@ -102,3 +102,7 @@ def to_input(inputs: Tensor) -> Tensor:
     if inputs.dtype != torch.uint8:
         return inputs
     return inputs.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+
+
+def _widened(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

@@ -1,59 +1,37 @@
 """A run folder: the experiment and its facts, metrics as JSON lines, checkpoints, and in the end the model.
 
-    experiment.json                 every choice, the data's fingerprint, versions; written first, never changed
+    experiment.json                 every choice, the data's fingerprints, versions; written first, never changed
     metrics.jsonl                   one line an epoch
     checkpoints/progress.pt         where unfinished training stands; gone when the run is finished
+    checkpoints/best-N.safetensors  of the last stage, the best epoch so far; gone when the run is finished
     checkpoints/STAGE.safetensors   the network at the end of each stage
+    best.safetensors                the network at the last stage's epoch with the highest validation accuracy (over all
+                                    images; of equals the first), which stands in its metadata; not without validation
     model.safetensors               the finished network; its presence says that the run is finished
 
-A run that is killed is resumed by starting it again, and ends with the weights of an unbroken one.
+A run that is killed is resumed by starting it again, and ends with the bytes of an unbroken one in both files.
 """
 
-import json
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 
 from facerec_oltr.data import DataSet
-from facerec_oltr.engine.checkpoint import (
-    Progress,
-    load_progress,
-    load_weights,
-    read_json,
-    save_progress,
-    save_weights,
-    write_json,
-)
+from facerec_oltr.engine.best import BestWeights
+from facerec_oltr.engine.checkpoint import Progress, load_progress, load_weights, save_progress, save_weights
+from facerec_oltr.engine.finished import WEIGHTS_FILES
+from facerec_oltr.engine.folder import claim, describe
 from facerec_oltr.engine.model import Model, build_model
-from facerec_oltr.engine.stage import EpochReport, StageRun
-from facerec_oltr.errors import CheckpointError, ConfigError
+from facerec_oltr.engine.precision import Arithmetic
+from facerec_oltr.engine.reporting import Reporter, Silent
+from facerec_oltr.engine.stage import StageRun
+from facerec_oltr.errors import CheckpointError, DataError
 from facerec_oltr.experiment import Experiment, Stage
+from facerec_oltr.metrics.shots import ShotAccuracies
 
-FORMAT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-class Reporter(Protocol):
-    """Who is told how training goes."""
-
-    def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None: ...  # noqa: D102
-    def epoch_ends(self, stage: Stage, report: EpochReport) -> None: ...  # noqa: D102
-
-
-class Silent:
-    """Tells nobody."""
-
-    def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
-        """Do nothing."""
-
-    def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
-        """Do nothing."""
 
 
 def train(
@@ -77,17 +55,32 @@ def train(
         The path of the finished model.
 
     Raises:
-        ConfigError: `out` holds something else than this experiment.
+        ConfigError: `out` holds something else than this experiment, or the device cannot compute as it asks.
+        DataError: the training or the validation split is not what it should be.
         CheckpointError: a checkpoint in `out` is damaged.
         TrainingError: the loss is not finite.
     """
-    data = experiment.data.build()
-    _claim(out, _describe(experiment, data))
-    finished = out / "model.safetensors"
+    device = device or torch.device("cpu")
+    Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
+    data, validation = experiment.data.build(), _validation(experiment)
+    claim(out, describe(experiment, data, validation))
+    finished = out / WEIGHTS_FILES["last"]
     if not finished.exists():
-        run = _Run(experiment, data, out, device or torch.device("cpu"), reporter or Silent(), clock)
-        run.train()
+        _Run(experiment, data, validation, out, device, reporter or Silent(), clock).train()
     return finished
+
+
+def _validation(experiment: Experiment) -> DataSet | None:
+    """The validation split, if the data set has one and it is to be measured."""
+    if not experiment.schedule.validate_every or "val" not in experiment.data.splits():
+        return None
+    try:
+        validation = experiment.data.build("val")
+        if not len(validation):
+            raise DataError(f"{experiment.dataset}: the split 'val' is empty")
+    except DataError as error:
+        raise DataError(f"{error}; to train without validation: --set schedule.validate_every=0") from None
+    return validation
 
 
 class _Run:
@@ -95,12 +88,14 @@ class _Run:
         self,
         experiment: Experiment,
         data: DataSet,
+        validation: DataSet | None,
         out: Path,
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
-        self.experiment, self.data, self.out, self.device = experiment, data, out, device
+        self.experiment, self.data, self.validation = experiment, data, validation
+        self.out, self.device = out, device
         self.reporter, self.clock = reporter, clock
         self.checkpoints = out / "checkpoints"
         self.progress_path = self.checkpoints / "progress.pt"
@@ -108,35 +103,47 @@ class _Run:
 
     def train(self) -> None:
         self.checkpoints.mkdir(exist_ok=True)
-        progress = load_progress(self.progress_path) or Progress(0, 0, 0, None, None)
+        progress = load_progress(self.progress_path) or Progress(0, 0, 0)
+        self.best = BestWeights(self.checkpoints, progress.best)
         lines = self._metrics_up_to(progress.lines)
         for index in range(progress.stage, len(self.experiment.stages)):
             stage_run = self._prepare(index, progress)
             self._train_stage(stage_run, progress, lines)
             save_weights(self._weights_path(stage_run.stage), stage_run.model.state_dict(), self._facts(stage_run))
-            progress = Progress(index + 1, 0, len(lines), None, None)
-            save_progress(self.progress_path, progress)
+            progress = Progress(index + 1, 0, len(lines), best=self.best.known)
+            self._save(progress)
         last = self.experiment.stages[-1]
+        self.best.hand_over(self.out / WEIGHTS_FILES["best"])
         weights = load_weights(self._weights_path(last))
-        save_weights(self.out / "model.safetensors", weights, {"stage": last.name})
+        save_weights(self.out / WEIGHTS_FILES["last"], weights, {"stage": last.name})
         self.progress_path.unlink()
+        self.best.forget()
 
     def _train_stage(self, stage_run: StageRun, progress: Progress, lines: list[str]) -> None:
-        stage = stage_run.stage
+        stage, index = stage_run.stage, stage_run.index
         self.reporter.stage_begins(stage, stage_run.epochs, progress.epochs)
         saved_at = self.clock()
         with self.metrics_path.open("a", encoding="utf-8") as metrics:
-            for report in stage_run.train(progress.epochs, progress.optimizer):
-                lines.append(json.dumps({"stage": stage.name, **report._asdict()}))
+            for report in stage_run.train(progress.epochs, progress.state):
+                lines.append(report.line(stage.name))
                 metrics.write(lines[-1] + "\n")
                 metrics.flush()
+                self._consider(stage_run, report.epoch, report.validation)
                 self.reporter.epoch_ends(stage, report)
                 if self.clock() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
-                    state = stage_run.model.state_dict(), stage_run.optimizer.state_dict()
-                    save_progress(self.progress_path, Progress(stage_run.index, report.epoch, len(lines), *state))
+                    weights, state = stage_run.model.state_dict(), stage_run.state()
+                    self._save(Progress(index, report.epoch, len(lines), weights, state, self.best.known))
                     saved_at = self.clock()
-        # the centroids of the finished network, not of its last epoch's start
-        stage_run.refresh_memory("stage ends" if stage_run.epochs else "stage begins")
+        if not stage_run.epochs:  # its end is its only moment
+            self._consider(stage_run, 0, stage_run.validate())
+
+    def _consider(self, stage_run: StageRun, epoch: int, validation: ShotAccuracies | None) -> None:
+        if validation is not None and stage_run.stage is self.experiment.stages[-1]:
+            self.best.consider(epoch, validation.micro, stage_run.model.state_dict(), self._facts(stage_run))
+
+    def _save(self, progress: Progress) -> None:
+        save_progress(self.progress_path, progress)
+        self.best.forget_others()
 
     def _prepare(self, index: int, progress: Progress) -> StageRun:
         stage = self.experiment.stages[index]
@@ -149,7 +156,8 @@ class _Run:
             new_weights = model.take_over(previous)
         if progress.model is not None:
             model.load(progress.model, str(self.progress_path))
-        return StageRun(self.experiment, index, model.to(self.device), new_weights, self.data, self.device, self.clock)
+        model = model.to(self.device)
+        return StageRun(self.experiment, index, model, new_weights, self.data, self.device, self.clock, self.validation)
 
     def _fresh(self, stage: Stage, index: int) -> Model:
         seed = self.experiment.seed * 1000 + index
@@ -172,62 +180,3 @@ class _Run:
         kept = lines[:count]
         self.metrics_path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         return kept
-
-
-def _describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "experiment": experiment.model_dump(mode="json"),
-        "data": {
-            "fingerprint": data.fingerprint,
-            "images": len(data),
-            "classes": data.classes,
-            "shape": list(data.shape),
-        },
-        "made_with": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("facerec-oltr", "torch", "numpy", "opencv-python")},
-            "git_commit": _git_commit(),
-        },
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed package."""
-    home = Path(__file__).resolve().parents[2]
-    if not (home / ".git").exists():
-        return None
-    try:
-        git = subprocess.run(  # noqa: S603
-            ["git", "-C", str(home), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return git.stdout.strip()
-
-
-def _claim(out: Path, description: dict[str, Any]) -> None:
-    """Make the run folder, or make sure that it is a run of the same experiment on the same data."""
-    path = out / "experiment.json"
-    if path.exists():
-        known = read_json(path)
-        for part in ("format", "experiment", "data"):
-            if difference := _first_difference(known.get(part), description[part], part):
-                raise ConfigError(f"{out}: holds another run: {difference}; choose another --out, or remove it")
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: exists but is no run folder (no experiment.json); choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, description)
-
-
-def _first_difference(there: Any, here: Any, place: str) -> str | None:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted(there.keys() | here.keys()):
-            if found := _first_difference(there.get(key), here.get(key), f"{place}.{key}"):
-                return found
-        return None
-    return None if there == here else f"{place} is {there!r} there and {here!r} here"

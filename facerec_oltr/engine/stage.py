@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,32 +16,17 @@ from torch import Tensor, nn
 
 from facerec_oltr.data import DataSet, RandomCrop, augment
 from facerec_oltr.engine.model import Model, to_input
+from facerec_oltr.engine.passes import accuracies, class_means
+from facerec_oltr.engine.precision import Arithmetic
+from facerec_oltr.engine.reporting import EpochReport
+from facerec_oltr.engine.schedule import rate_factor
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
 from facerec_oltr.losses import Batch
+from facerec_oltr.metrics.shots import ShotAccuracies
 
-_EVALUATION_BATCH = 256
-
-
-class EpochReport(NamedTuple):
-    """What an epoch came to.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: mean total loss over the images.
-        parts: mean of each term of the loss, unweighted, by kind.
-        accuracy: share of the (augmented) training images whose highest logit was their class.
-        learning_rate: of the first parameter group, after the last step.
-        images_per_second: over the epoch.
-    """
-
-    epoch: int
-    loss: float
-    parts: dict[str, float]
-    accuracy: float
-    learning_rate: float
-    images_per_second: float
+_NAMED = 8
 
 
 @dataclass
@@ -56,6 +41,7 @@ class StageRun:
         data: the training set.
         device: where the network computes.
         clock: seconds, for the speed that is reported.
+        validation: the validation split; None measures nothing on the way.
     """
 
     experiment: Experiment
@@ -65,6 +51,7 @@ class StageRun:
     data: DataSet
     device: torch.device
     clock: Callable[[], float] = time.monotonic
+    validation: DataSet | None = None
 
     def __post_init__(self) -> None:
         self.stage: Stage = self.experiment.stages[self.index]
@@ -82,21 +69,52 @@ class StageRun:
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.arithmetic = Arithmetic(schedule.precision, self.device)
 
-    def train(self, epochs_done: int, optimizer_state: dict[str, Any] | None) -> Iterator[EpochReport]:
-        """Train the epochs that are left, one an item; what a stage ends with is in `model`.
+    def state(self) -> dict[str, Any]:
+        """What has to be known besides the weights to go on."""
+        return {"optimizer": self.optimizer.state_dict(), "arithmetic": self.arithmetic.state_dict()}
+
+    def train(self, epochs_done: int, state: dict[str, Any] | None) -> Iterator[EpochReport]:
+        """Train the epochs that are left, one an item, with the weights that it ends with in `model`.
+
+        The memory belongs to those weights, not to those before the epoch; a stage without epochs gets its memory.
+
+        Args:
+            epochs_done: before, by a run that was stopped.
+            state: of that run, see ``state``.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss or a weight is not finite.
         """
-        if optimizer_state is not None:
-            self.optimizer.load_state_dict(optimizer_state)
+        if state is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.arithmetic.load_state_dict(state["arithmetic"])
+        if epochs_done == 0:
+            self._refresh_memory("stage begins")
+        every = self.experiment.schedule.validate_every
         for epoch in range(epochs_done + 1, self.epochs + 1):
-            yield self._epoch(epoch)
+            report, last = self._epoch(epoch), epoch == self.epochs
+            self._refresh_memory("stage ends" if last else "epoch begins")
+            self._check_weights(epoch)
+            due = every > 0 and (epoch % every == 0 or last)
+            yield report._replace(validation=self.validate() if due else None)
 
-    def refresh_memory(self, when: Moment) -> None:
-        """Renew the head's memory, where it keeps one, from the network as it stands."""
-        self.model.head.refresh(self._class_means, when)
+    def validate(self) -> ShotAccuracies | None:
+        """The accuracy of the network as it stands on the validation split; None where there is none."""
+        if self.validation is None:
+            return None
+        return accuracies(
+            self.model,
+            self.validation,
+            self.device,
+            self.arithmetic,
+            counts=self.counts,
+            shots=self.experiment.shots,
+        )
+
+    def _refresh_memory(self, when: Moment) -> None:
+        self.model.head.refresh(lambda: class_means(self.model, self.data, self.device, self.arithmetic), when)
 
     def _groups(self) -> list[dict[str, Any]]:
         stage, groups = self.stage, {"backbone": [], "new": [], "head": [], "memory": []}
@@ -124,7 +142,6 @@ class StageRun:
         ).generate_state(4)
         order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
         generator = torch.Generator().manual_seed(int(augment_seed))
-        self.refresh_memory("stage begins" if epoch == 1 else "epoch begins")
         self._set_training_mode()
         sums: dict[str, float] = dict.fromkeys(("loss", "correct", *(kind for kind, _, _ in self.losses)), 0.0)
         with torch.random.fork_rng(devices=[]):
@@ -134,7 +151,6 @@ class StageRun:
                 inputs = self._inputs(positions, self._crop((int(crop_seed), step)))
                 for name, value in self._step(positions, inputs, generator, f"epoch {epoch}, step {step + 1}").items():
                     sums[name] += value * len(positions)
-        self._check_weights(epoch)
         means = {name: value / len(order) for name, value in sums.items()}
         return EpochReport(
             epoch=epoch,
@@ -167,25 +183,38 @@ class StageRun:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
         if inputs.ndim == 4:  # vectors have no picture to change
             inputs = augment(inputs, self.experiment.augment, generator)
-        features, logits = self.model(inputs)
+        with self.arithmetic.autocast():
+            features, logits = self.model(inputs)
         batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
         if not torch.isfinite(total):
             raise TrainingError(
-                f"stage {self.stage.name!r}, {place}: the loss is {total.item()}; lower schedule.learning_rate "
-                f"(images at positions {positions[:8].tolist()} … were in the batch)"
+                f"stage {self.stage.name!r}, {place}: the loss is {total.item()}; lower schedule.learning_rate, or "
+                f"look at {self._suspects(positions, logits)}"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizer.step()
+        if not self.arithmetic.step(total, self.optimizer):
+            raise TrainingError(
+                f"stage {self.stage.name!r}, {place}: the gradients overflow float16 at every scale of the loss; lower "
+                "schedule.learning_rate, or take schedule.precision=bfloat16"
+            )
         self.model.head.observe(features, labels)
         correct = (logits.argmax(dim=1) == labels).float().mean()
         return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
 
+    def _suspects(self, positions: np.ndarray, logits: Tensor) -> str:
+        """Names of a batch whose loss is not finite: of the inputs with broken logits, unless all are broken."""
+        broken = ~torch.isfinite(logits).all(dim=1).cpu().numpy()
+        some = positions[broken] if broken.any() and not broken.all() else positions
+        names = ", ".join(self.data.name(position) for position in some[:_NAMED].tolist())
+        more = f", … ({len(some)} in all)" if len(some) > _NAMED else ""
+        return (
+            f"what was in the batch{'' if some is positions else ' and has logits that are not finite'}: {names}{more}"
+        )
+
     def _set_rates(self, step: int) -> None:
         schedule = self.experiment.schedule
-        factor = rate_factor(step, self.epochs * self.steps_per_epoch, schedule.warmup, schedule.decay)
+        factor = rate_factor(schedule, step, epochs=self.epochs, steps_per_epoch=self.steps_per_epoch)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
@@ -194,30 +223,3 @@ class StageRun:
 
     def _inputs(self, positions: np.ndarray, crop: RandomCrop | None = None) -> Tensor:
         return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
-
-    @torch.no_grad()
-    def _class_means(self) -> Tensor:
-        """The mean feature of every class, (C, D), over all training images as they are, without augmentation."""
-        self.model.eval()
-        sums = torch.zeros(self.data.classes, self.model.features_size, device=self.device)
-        for start in range(0, len(self.data), _EVALUATION_BATCH):
-            positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
-            labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-            sums.index_add_(0, labels, self.model.features(self._inputs(positions)))
-        return sums / self.counts.unsqueeze(1)
-
-
-def rate_factor(step: int, steps: int, warmup: float, decay: Literal["cosine", "thirds"]) -> float:
-    """The learning rate's factor at `step` of `steps`: a linear rise over a share `warmup` of them, then the decay.
-
-    >>> [round(rate_factor(s, 10, 0.2, "cosine"), 3) for s in (0, 1, 2, 6, 9)]
-    [0.5, 1.0, 1.0, 0.5, 0.038]
-    >>> [round(rate_factor(s, 9, 0.0, "thirds"), 3) for s in (0, 2, 3, 6, 8)]
-    [1.0, 1.0, 0.1, 0.01, 0.01]
-    """
-    rising = math.ceil(warmup * steps)
-    if step < rising:
-        return (step + 1) / rising
-    if decay == "thirds":
-        return 0.1 ** (3 * step // steps)
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

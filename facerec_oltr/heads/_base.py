@@ -28,12 +28,15 @@ class Head(nn.Module):
         """Take over what the head of the stage before has learned; called once, before the stage begins."""
 
     def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
-        """Renew the memory; called before a stage begins, at the start of each further epoch, and when a stage ends.
+        """Renew the memory; called before a stage begins, between two epochs, and when a stage ends.
+
+        It is called as soon as an epoch is over, so that what is measured and kept then has the memory of its own
+        weights.
 
         Args:
             class_means: computes the mean training feature of every class, (C, D); it costs one pass over the
                 training set, so a head that needs none does not call it.
-            when: which of the three it is.
+            when: which of the three it is; `epoch begins` is each time between two epochs.
         """
 
     def observe(self, features: Tensor, labels: Tensor) -> None:

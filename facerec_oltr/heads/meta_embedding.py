@@ -9,7 +9,7 @@
 The factor s = 10 is the authors' code's; it is not in the paper's equation. As in their code no gradient reaches M from
 the logits. How M comes to be is a choice:
 
-    recomputed       the exact class means, at the start of each epoch and again when the stage ends
+    recomputed       the exact class means, when the stage begins and at the end of each epoch
     moving_average   the exact class means when the stage begins; then each batch moves the centroids of its classes:
                      m ← μ m + (1 − μ) · mean of the batch's features of that class
     parameter        as the authors' ``DiscCentroidsLoss``: the class means when the stage begins, then a weight that
@@ -30,6 +30,7 @@ from facerec_oltr.components import Config
 from facerec_oltr.heads._base import Head, Moment
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
+from facerec_oltr.heads.ranks import batch_means
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 
@@ -91,12 +92,10 @@ class MetaEmbedding(Head):
 
     @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor) -> None:
-        """Move the centroids of the batch's classes, where the memory is a moving average."""
+        """Move the centroids of the batch's classes, where the memory is a moving average; on all ranks alike."""
         if self.memory_kind != "moving_average":
             return
-        classes, places, counts = labels.unique(return_inverse=True, return_counts=True)
-        sums = torch.zeros(len(classes), features.shape[1], dtype=features.dtype, device=features.device)
-        means = sums.index_add_(0, places, features.detach()) / counts.unsqueeze(1)
+        classes, means = batch_means(features, labels, len(self.memory))
         self.memory[classes] = self.momentum * self.memory[classes] + (1 - self.momentum) * means
 
     def embed(self, features: Tensor, embedding: str) -> Tensor:

@@ -15,7 +15,7 @@ import cv2
 import pytest
 
 from facerec_oltr.demo import DemoResult, Teller, run_demo
-from facerec_oltr.engine.run import Silent
+from facerec_oltr.engine.reporting import Silent
 
 SHORT = ("schedule.epochs=4", "backbone.width=4", "backbone.features=16")
 

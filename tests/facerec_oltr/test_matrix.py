@@ -45,6 +45,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Listed images of four classes with 7, 5, 2 and 1 of them."""
     folder = tmp_path_factory.mktemp("listed")
     write_listed(folder, "train", [label for label, n in enumerate((7, 5, 2, 1)) for _ in range(n)])
+    write_listed(folder, "val", [0, 1, 2, 3, 3])
     return folder
 
 
@@ -58,7 +59,8 @@ def small(dataset: str, request: pytest.FixtureRequest) -> list[str]:
         return [f"data.path={request.getfixturevalue('vectors')}", "schedule.epochs=3", "schedule.batch_size=8"]
     if dataset in ("imagenet_lt", "places_lt"):
         root = request.getfixturevalue("listed")
-        return [*TINY_IMAGES, "backbone.depth=10", f"data.root={root}", "data.train=train.txt", "data.expect={}"]
+        here = [f"data.root={root}", "data.train=train.txt", "data.val=val.txt", "data.expect={}"]
+        return [*TINY_IMAGES, "backbone.depth=10", *here]
     if dataset in ("cifar100_lt", "tiny_imagenet_lt"):
         depth = "backbone.depth=8" if dataset == "cifar100_lt" else "backbone.depth=10"
         parts = [f"data.{part}={ARRAYS.replace('PART', part)}" for part in ("train", "test")]

@@ -1,7 +1,6 @@
 """Runs: resumed as if never stopped, claimed by one experiment, refused where they do not fit."""
 
 import json
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,44 +8,18 @@ import pytest
 import torch
 
 from facerec_oltr.config import load_experiment
+from facerec_oltr.data import Features
 from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.embedder import load_embedder
 from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.run import train
-from facerec_oltr.engine.stage import EpochReport, StageRun, rate_factor
+from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
-from facerec_oltr.experiment import Experiment, Stage
+from facerec_oltr.experiment import Experiment
 
 from ..conftest import TINY, write_listed
-
-
-class StopError(Exception):
-    """Stands for a kill at the end of an epoch."""
-
-
-class StopAt:
-    """Interrupts after so many epochs of the whole run."""
-
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-        self.resumed_at: list[tuple[str, int]] = []
-
-    def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
-        self.resumed_at.append((stage.name, epochs_done))
-
-    def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise StopError
-
-
-def hours() -> float:
-    """A clock by which a checkpoint is due after every epoch."""
-    return float(next(_ticks)) * 3600
-
-
-_ticks = count()
+from .conftest import StopAt, StopError, hours, on_vectors
 
 
 @pytest.mark.parametrize("stops", [(1,), (2,), (3,), (4,), (2, 1, 1)])
@@ -217,20 +190,14 @@ def test_weights_of_another_architecture_or_number_of_classes_are_refused(
         load_embedder(tmp_path / "plain")
 
 
+_BROKEN = r"stage 'plain', epoch \d+, step \d+: the loss is (nan|inf); .* what was in the batch: train\.rec: key \d+, "
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_place(face_set: Path, tmp_path: Path) -> None:
     wild = [*TINY, f"data.path={face_set}", "schedule.learning_rate=1e30", "schedule.warmup=0.0"]
-    with pytest.raises(TrainingError, match=r"stage 'plain', epoch \d+, step \d+: the loss is (nan|inf)"):
+    with pytest.raises(TrainingError, match=_BROKEN):
         train(load_experiment("plain", "att_lt", overrides=wild), tmp_path / "run")
     assert not (tmp_path / "run/model.safetensors").exists()
-
-
-def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [rate_factor(step, 20, 0.25, "cosine") for step in range(20)]
-    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert factors[5] == 1
-    assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
-    assert factors[-1] < 0.02
-    assert rate_factor(0, 1, 0.0, "cosine") == 1
 
 
 def class_means(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -319,8 +286,9 @@ def test_rates_by_part_of_the_network(face_set: Path) -> None:
 
 def test_a_run_on_random_crops_is_resumed_as_if_never_stopped(tmp_path: Path) -> None:
     write_listed(tmp_path, "train", [0, 0, 0, 0, 1, 1, 2])
+    write_listed(tmp_path, "val", [0, 1, 2, 2])
     small = ("data.size=16", "backbone.width=1", "backbone.depth=10", "schedule.epochs=3", "schedule.batch_size=4")
-    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.expect={}")
+    here = (f"data.root={tmp_path}", "data.train=train.txt", "data.val=val.txt", "data.expect={}")
     experiment = load_experiment("plain", "imagenet_lt", overrides=[*small, *here])
     unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
     with pytest.raises(StopError):
@@ -347,3 +315,14 @@ def test_weights_that_the_last_step_broke_are_an_error(
     monkeypatch.setattr(torch.optim.SGD, "step", breaks)
     with pytest.raises(TrainingError, match=r"stage 'plain', epoch 1: backbone\..* has become NaN or infinite"):
         train(one_step, tmp_path / "run")
+
+
+def test_an_input_that_alone_breaks_the_loss_is_named(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Features.batch
+    monkeypatch.setattr(Features, "batch", lambda self, positions, crop=None: read(self, positions) * np.where(
+        (positions == 7) & (len(self) > 36), np.nan, 1).astype(np.float32)[:, None])  # fmt: skip
+    alone = r"step \d+: the loss is nan; .* in the batch and has logits that are not finite: train\.npz: vector 7$"
+    with pytest.raises(TrainingError, match=alone):
+        train(on_vectors(vectors, method="plain"), tmp_path / "run")

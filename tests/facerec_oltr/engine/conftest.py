@@ -1,0 +1,62 @@
+"""Vectors with a validation split: an experiment on them trains in a moment."""
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerec_oltr.config import load_experiment
+from facerec_oltr.engine.reporting import EpochReport
+from facerec_oltr.experiment import Experiment, Stage
+
+COUNTS = (40, 20, 9, 5, 3, 2)
+
+
+class StopError(Exception):
+    """Stands for a kill at the end of an epoch."""
+
+
+class StopAt:
+    """Interrupts after so many epochs of the whole run."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+        self.resumed_at: list[tuple[str, int]] = []
+        self.reports: list[EpochReport] = []
+
+    def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
+        self.resumed_at.append((stage.name, epochs_done))
+
+    def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
+        self.reports.append(report)
+        self.left -= 1
+        if self.left == 0:
+            raise StopError
+
+
+def hours() -> float:
+    """A clock by which a checkpoint is due after every epoch."""
+    return float(next(_ticks)) * 3600
+
+
+_ticks = count()
+
+
+@pytest.fixture(scope="session")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six overlapping classes with 40 to 2 training vectors of length 12, and splits `val` and `test`."""
+    folder = tmp_path_factory.mktemp("vectors")
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(len(COUNTS), 12))
+    for split, counts in (("train", COUNTS), ("val", [6] * 6), ("test", [8] * 6)):
+        labels = np.repeat(np.arange(len(COUNTS)), counts)
+        noise = 0.9 * rng.normal(size=(len(labels), 12))
+        np.savez(folder / f"{split}.npz", features=centres[labels] + noise, labels=labels)
+    return folder
+
+
+def on_vectors(vectors: Path, *overrides: str, method: str = "oltr") -> Experiment:
+    """A method on the vectors, ten epochs."""
+    few = (f"data.path={vectors}", "schedule.epochs=10", "schedule.batch_size=16")
+    return load_experiment(method, "lfw_features", overrides=[*few, *overrides])
