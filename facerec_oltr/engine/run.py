@@ -82,7 +82,7 @@ def train(
         TrainingError: the loss is not finite.
     """
     data = experiment.data.build()
-    _claim(out, _describe(experiment, data))
+    _claim(out, describe(experiment, data))
     finished = out / "model.safetensors"
     if not finished.exists():
         run = _Run(experiment, data, out, device or torch.device("cpu"), reporter or Silent(), clock)
@@ -174,7 +174,8 @@ class _Run:
         return kept
 
 
-def _describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
+def describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
+    """What experiment.json says: every choice, which data, and what it was made with."""
     return {
         "format": FORMAT,
         "experiment": experiment.model_dump(mode="json"),

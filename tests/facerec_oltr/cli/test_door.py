@@ -19,6 +19,7 @@ from ..conftest import TINY, write_listed, write_people
 COMMANDS = (
     "demo",
     "train",
+    "import-authors",
     "enroll",
     "calibrate",
     "identify",
