@@ -161,7 +161,7 @@ def _advice(weights: Mapping[str, object], experiment: Experiment, classes: int)
     if ("feat_model.module.modulatedatt.fc_spatial.weight" in weights) != gated:
         return "its attention is not that of this method: take oltr_authors for stage 2, plain for stage 1"
     fc_add = weights.get("feat_model.module.fc_add.weight")
-    if isinstance(fc_add, Tensor) and stage.fc_add is None:
+    if isinstance(fc_add, Tensor) and fc_add.ndim and stage.fc_add is None:
         return f"it has a layer in front of the classifier: give --set stages.{index}.fc_add={len(fc_add)}"
     if fc_add is None and stage.fc_add is not None:
         return "it has no layer in front of the classifier: take a method whose last stage has no fc_add"

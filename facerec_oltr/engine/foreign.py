@@ -75,9 +75,11 @@ def misfit(found: Mapping[str, object], expected: Mapping[str, Tensor]) -> str |
         parts += [f"has {_named(unexpected)}, which the network lacks"] if unexpected else []
         return " and ".join(parts)
     for name, value in found.items():
-        shape = tuple(expected[name].shape)
+        shape, real = tuple(expected[name].shape), expected[name].is_floating_point()
         if not isinstance(value, Tensor):
             return f"{name} is {type(value).__name__}, expected a tensor {shape}"
+        if value.layout is not torch.strided or value.is_meta or value.is_floating_point() != real:
+            return f"{name} is a tensor of {value.dtype} ({value.layout}), expected one of {expected[name].dtype}"
         if tuple(value.shape) != shape:
             return f"{name} has shape {tuple(value.shape)}, expected {shape}"
         if not torch.isfinite(value).all():

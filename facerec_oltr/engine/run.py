@@ -31,6 +31,7 @@ from facerec_oltr.engine.checkpoint import (
     write_json,
 )
 from facerec_oltr.engine.model import Model, build_model
+from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.stage import EpochReport, StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError
 from facerec_oltr.experiment import Experiment, Stage
@@ -78,14 +79,15 @@ def train(
 
     Raises:
         ConfigError: `out` holds something else than this experiment.
-        CheckpointError: a checkpoint in `out` is damaged.
+        CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
         TrainingError: the loss is not finite.
     """
     data = experiment.data.build()
-    _claim(out, describe(experiment, data))
+    pretrained = open_pretrained(experiment, data.shape)
+    _claim(out, describe(experiment, data, pretrained))
     finished = out / "model.safetensors"
     if not finished.exists():
-        run = _Run(experiment, data, out, device or torch.device("cpu"), reporter or Silent(), clock)
+        run = _Run(experiment, data, pretrained, out, device or torch.device("cpu"), reporter or Silent(), clock)
         run.train()
     return finished
 
@@ -95,12 +97,13 @@ class _Run:
         self,
         experiment: Experiment,
         data: DataSet,
+        pretrained: Pretrained | None,
         out: Path,
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
-        self.experiment, self.data, self.out, self.device = experiment, data, out, device
+        self.experiment, self.data, self.pretrained, self.out, self.device = experiment, data, pretrained, out, device
         self.reporter, self.clock = reporter, clock
         self.checkpoints = out / "checkpoints"
         self.progress_path = self.checkpoints / "progress.pt"
@@ -147,6 +150,8 @@ class _Run:
             path = self._weights_path(source)
             previous.load(load_weights(path), str(path))
             new_weights = model.take_over(previous)
+        elif self.pretrained is not None:
+            new_weights = self.pretrained.start(model)
         if progress.model is not None:
             model.load(progress.model, str(self.progress_path))
         return StageRun(self.experiment, index, model.to(self.device), new_weights, self.data, self.device, self.clock)
@@ -174,8 +179,9 @@ class _Run:
         return kept
 
 
-def describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
-    """What experiment.json says: every choice, which data, and what it was made with."""
+def describe(experiment: Experiment, data: DataSet, pretrained: Pretrained | None = None) -> dict[str, Any]:
+    """What experiment.json says: every choice, which data and weights it rests on, and what it was made with."""
+    weights = {} if pretrained is None else {"weights": {"file": str(pretrained.path), "sha256": pretrained.sha256}}
     return {
         "format": FORMAT,
         "experiment": experiment.model_dump(mode="json"),
@@ -185,6 +191,7 @@ def describe(experiment: Experiment, data: DataSet) -> dict[str, Any]:
             "classes": data.classes,
             "shape": list(data.shape),
         },
+        **weights,
         "made_with": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("facerec-oltr", "torch", "numpy", "opencv-python")},
@@ -215,8 +222,8 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
     path = out / "experiment.json"
     if path.exists():
         known = read_json(path)
-        for part in ("format", "experiment", "data"):
-            if difference := _first_difference(known.get(part), description[part], part):
+        for part in ("format", "experiment", "data", "weights"):
+            if difference := _first_difference(known.get(part), description.get(part), part):
                 raise ConfigError(f"{out}: holds another run: {difference}; choose another --out, or remove it")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
