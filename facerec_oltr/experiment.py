@@ -78,7 +78,7 @@ class Stage(Config):
         name: by which later stages refer to it, and under which its checkpoint is kept.
         share: of the schedule's epochs; 0 trains nothing, for a head that only takes over or computes what it needs.
         start_from: an earlier stage whose backbone and head this one takes over, as they were at its end, not at its
-            best epoch; none starts afresh.
+            best epoch; none starts afresh, or with the backbone from the file `backbone.weights`.
         attention: put modulated attention into the backbone.
         fc_add: put a linear layer of that width, or as wide as the features, and a ReLU between the backbone and the
             head, as the OLTR authors do; where `start_from` has none it starts at random, and the features are no
@@ -87,8 +87,10 @@ class Stage(Config):
             Class-aware batches hold few classes, so their statistics depend on who happens to be in them, and the
             features would not be those that the memory was made from.
         freeze_backbone: leave what `start_from` brought of the backbone as it is: no gradient, no dropout, no new
-            statistics. Attention that is new in this stage is trained all the same.
-        backbone_rate: factor on the learning rate for the weights that `start_from` brought.
+            statistics. Attention that is new in this stage is trained all the same. "weights" withholds only the
+            gradient, as the OLTR authors do: its batch norms go on with each batch's statistics and gather new ones.
+        backbone_rate: factor on the learning rate for the weights before the head that `start_from`, or the file
+            `backbone.weights`, brought; for all of them where there was neither.
         head_rate: factor on the learning rate for the head.
         new_rate: factor for the layers in front of the head that are new in this stage; the head's if not given.
         memory_rate: factor for a memory that is a parameter.
@@ -103,7 +105,7 @@ class Stage(Config):
     losses: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
     sampler: SamplerConfig
     freeze_statistics: bool = False
-    freeze_backbone: bool = False
+    freeze_backbone: bool | Literal["weights"] = False
     backbone_rate: Factor = 1.0
     head_rate: Factor = 1.0
     new_rate: Factor | None = None

@@ -9,6 +9,7 @@ channels, as the authors and most published weights have them, instead of leavin
 """
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -143,7 +144,18 @@ def _shapes(depth: Depth, width: int, stride: int, layout: Layout) -> list[tuple
 
 
 class ResNetConfig(Config):
-    """Choices of a ResNet; the defaults are the authors' network for ImageNet-LT."""
+    """Choices of a ResNet; the defaults are the authors' network for ImageNet-LT.
+
+    Attributes:
+        depth: 10 to 152.
+        width: channels of the stem and the first stage.
+        layout: see the module's words. No weight's shape gives it away: torchvision's weights are of the usual one.
+        stem: see the module's words.
+        normalisation: see the module's words.
+        weights: a torch file with a state dict in torchvision's names, from which every stage starts that starts from
+            no other; its classifier is left behind. Weights of ImageNet want ``normalisation = "imagenet"``. The file
+            is read when a run is trained, and its SHA-256 kept; a finished run needs it no more.
+    """
 
     kind: Literal["resnet"] = "resnet"
     depth: Depth = 10
@@ -151,6 +163,7 @@ class ResNetConfig(Config):
     layout: Layout = "usual"
     stem: Literal["imagenet", "small"] = "imagenet"
     normalisation: Normalisation = "half"
+    weights: Path | None = None
 
     def build(self, *, shape: tuple[int, ...], attention: ModulatedAttentionConfig | None) -> ResNet:
         """Build the network for square images (S, S, 3).

@@ -161,7 +161,7 @@ def _with_paper(dataset: str, rows: list[tuple[str, int, list[Cell]]]) -> list[t
     result = []
     for row in rows:
         result.append(row)
-        if published := PAPER.get(dataset, {}).get(row[0].removesuffix("_authors")):
+        if published := PAPER.get(dataset, {}).get(row[0].removesuffix("_imported").removesuffix("_authors")):
             cells = [*map(Cell, published), *[Cell(None)] * (len(COLUMNS) - len(published))]
             result.append((f"{row[0]}, as printed", 0, cells))
     return result

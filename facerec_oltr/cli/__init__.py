@@ -15,6 +15,7 @@ from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
 from facerec_oltr.cli.evaluate_faces import evaluate_faces
 from facerec_oltr.cli.gallery import calibrate, enroll, identify
+from facerec_oltr.cli.import_authors import import_authors
 from facerec_oltr.cli.report import report
 from facerec_oltr.cli.train import train
 from facerec_oltr.errors import FaceRecError
@@ -30,6 +31,11 @@ app = typer.Typer(
 )
 app.command(epilog="Example: facerec demo --out demo")(demo)
 app.command(epilog="Example: facerec train oltr --on att_lt --out demo/run")(train)
+app.command(
+    name="import-authors",
+    epilog="Example: facerec import-authors final_model_checkpoint.pth --on imagenet_lt --out runs/published "
+    "--set data.root=/data/imagenet",
+)(import_authors)
 app.add_typer(data.app, name="data")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)

@@ -8,20 +8,25 @@ from typing import Any
 
 from facerec_oltr.data import DataSet
 from facerec_oltr.engine.checkpoint import read_json, write_json
+from facerec_oltr.engine.pretrained import Pretrained
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Experiment
 
 FORMAT = 3
 
 
-def describe(experiment: Experiment, data: DataSet, validation: DataSet | None) -> dict[str, Any]:
+def describe(
+    experiment: Experiment, data: DataSet, validation: DataSet | None = None, pretrained: Pretrained | None = None
+) -> dict[str, Any]:
     """All that decides a run, and with what it was made.
 
     Args:
         experiment: its choices.
         data: the training split.
         validation: the validation split, where one is measured on the way.
+        pretrained: the weights that the backbone starts from, where it does.
     """
+    weights = {} if pretrained is None else {"weights": {"file": str(pretrained.path), "sha256": pretrained.sha256}}
     return {
         "format": FORMAT,
         "experiment": experiment.model_dump(mode="json"),
@@ -32,6 +37,7 @@ def describe(experiment: Experiment, data: DataSet, validation: DataSet | None) 
             "shape": list(data.shape),
             "validation": None if validation is None else validation.fingerprint,
         },
+        **weights,
         "made_with": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("facerec-oltr", "torch", "numpy", "opencv-python")},
@@ -67,8 +73,8 @@ def claim(out: Path, description: dict[str, Any]) -> None:
     path = out / "experiment.json"
     if path.exists():
         known = read_json(path)
-        for part in ("format", "experiment", "data"):
-            if difference := _first_difference(known.get(part), description[part], part):
+        for part in ("format", "experiment", "data", "weights"):
+            if difference := _first_difference(known.get(part), description.get(part), part):
                 raise ConfigError(f"{out}: holds another run: {difference}; choose another --out, or remove it")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -25,6 +25,7 @@ from facerec_oltr.engine.finished import WEIGHTS_FILES
 from facerec_oltr.engine.folder import claim, describe
 from facerec_oltr.engine.model import Model, build_model
 from facerec_oltr.engine.precision import Arithmetic
+from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.reporting import Reporter, Silent
 from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.errors import CheckpointError, DataError
@@ -57,16 +58,17 @@ def train(
     Raises:
         ConfigError: `out` holds something else than this experiment, or the device cannot compute as it asks.
         DataError: the training or the validation split is not what it should be.
-        CheckpointError: a checkpoint in `out` is damaged.
+        CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
         TrainingError: the loss is not finite.
     """
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
     data, validation = experiment.data.build(), _validation(experiment)
-    claim(out, describe(experiment, data, validation))
+    pretrained = open_pretrained(experiment, data.shape)
+    claim(out, describe(experiment, data, validation, pretrained))
     finished = out / WEIGHTS_FILES["last"]
     if not finished.exists():
-        _Run(experiment, data, validation, out, device, reporter or Silent(), clock).train()
+        _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock).train()
     return finished
 
 
@@ -89,12 +91,13 @@ class _Run:
         experiment: Experiment,
         data: DataSet,
         validation: DataSet | None,
+        pretrained: Pretrained | None,
         out: Path,
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
-        self.experiment, self.data, self.validation = experiment, data, validation
+        self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
         self.out, self.device = out, device
         self.reporter, self.clock = reporter, clock
         self.checkpoints = out / "checkpoints"
@@ -154,6 +157,8 @@ class _Run:
             path = self._weights_path(source)
             previous.load(load_weights(path), str(path))
             new_weights = model.take_over(previous)
+        elif self.pretrained is not None:
+            new_weights = self.pretrained.start(model)
         if progress.model is not None:
             model.load(progress.model, str(self.progress_path))
         model = model.to(self.device)

@@ -37,7 +37,7 @@ class StageRun:
         experiment: the whole experiment.
         index: the stage's place in it.
         model: the network, on `device`.
-        new_weights: names of weights before the head that `start_from` did not bring.
+        new_weights: names of weights before the head that nothing brought: neither `start_from` nor a file.
         data: the training set.
         device: where the network computes.
         clock: seconds, for the speed that is reported.
@@ -172,7 +172,7 @@ class StageRun:
 
     def _set_training_mode(self) -> None:
         self.model.train()
-        if self.stage.freeze_backbone:
+        if self.stage.freeze_backbone is True:  # not "weights", which lets the statistics go on
             self.model.backbone.eval()
         if self.stage.freeze_statistics:
             for module in self.model.backbone.modules():

@@ -1,11 +1,15 @@
 """What several tests need: small face sets, an experiment that trains in a second, faces to reckon with by hand."""
 
+import json
+import math
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from facerec_oltr.config import load_experiment
 from facerec_oltr.experiment import Experiment
@@ -93,3 +97,57 @@ def write_photo(path, angle):
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((4, 4, 3), angle, np.uint8))
     return path
+
+
+def noise(count: int, phase: int) -> torch.Tensor:
+    """Numbers in [−1, 1) that look random and are the same wherever sines are, in float64."""
+    return (torch.sin(torch.arange(count, dtype=torch.float64) * 12.9898 + phase) * 43758.5453).remainder(1) * 2 - 1
+
+
+@torch.no_grad()
+def fill(state: dict[str, torch.Tensor]) -> None:
+    """Noise for weights: the k-th name in alphabetical order has phase k; batch norms stay near the identity."""
+    for k, (name, tensor) in enumerate(sorted(state.items())):
+        if tensor.dtype == torch.int64:
+            continue
+        module, values = f".{name}".split(".")[-2], noise(tensor.numel(), k).view(tensor.shape)
+        scaling = name.endswith("weight") and tensor.ndim == 1 and ("bn" in module or module == "1")
+        if scaling or name.endswith("running_var"):
+            tensor.copy_(1 + 0.1 * values)
+        else:
+            tensor.copy_(values * (math.sqrt(2 / tensor[0].numel()) if tensor.ndim > 1 else 0.1))
+
+
+AUTHORS_CHECKPOINTS: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "golden/oltr_authors_checkpoints.json").read_text()
+)
+"""What the OLTR authors' code (commit f50e375) saved and answered for weights as `fill` makes them and seven classes.
+
+`names` and `names_sha256` are of all names with their shapes, as lines `feat_model module.conv1.weight (64, 3, 7, 7)`,
+sorted; of the small networks the names are there too. `logits` are in float64, for the images of `authors_images`.
+"""
+
+
+def authors_centroids() -> torch.Tensor:
+    return torch.sin(torch.arange(7 * 512, dtype=torch.float64) * 2.1).view(7, 512).float()
+
+
+def authors_images() -> torch.Tensor:
+    """Two images (2, 3, 224, 224), float64, on the scale on which the authors' network takes them."""
+    places = torch.arange(3 * 224 * 224, dtype=torch.float64)
+    waves = torch.stack([torch.sin(places * 0.377), 2 * torch.sin(places * 0.01)])
+    return (noise(2 * len(places), 0).view(2, -1) + waves).view(2, 3, 224, 224)
+
+
+def authors_checkpoint(case: str) -> dict[str, Any]:
+    """What their ``save_model`` puts into a file, made from the names alone."""
+    golden, parts = AUTHORS_CHECKPOINTS[case], {}
+    for part in ("feat_model", "classifier"):
+        kinds = {True: torch.int64, False: torch.float32}
+        parts[part] = OrderedDict(
+            (name, torch.zeros(shape, dtype=kinds[name.endswith("num_batches_tracked")]))
+            for name, shape in golden[part].items()
+        )
+        fill(parts[part])
+    centroids = authors_centroids() if case.endswith("stage_2") else None
+    return {"epoch": 30, "best_epoch": 27, "state_dict_best": parts, "best_acc": 0.25, "centroids": centroids}

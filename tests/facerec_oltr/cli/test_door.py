@@ -9,16 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from recordio_tools.build import build_longtail
 from recordio_tools.longtail import Rule
 from recordio_tools.packing import pack_folder
 
-from ..conftest import TINY, write_listed, write_people
+from ..conftest import TINY, authors_checkpoint, write_listed, write_people
 
 COMMANDS = (
     "demo",
     "train",
+    "import-authors",
     "enroll",
     "calibrate",
     "identify",
@@ -265,3 +267,31 @@ def test_a_data_set_that_cannot_be_checked_is_one_line(tmp_path: Path) -> None:
     write_listed(tmp_path, "ImageNet_LT_train", [0, 0, 1])
     fails_with_one_line(facerec(*train), "found images = 3, expected 115,846")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
+    write_listed(tmp_path, "ImageNet_LT_train", [0, 0, 1])
+    where = ("--set", f"data.root={tmp_path}", "--set", "data.expect={}", "--out", tmp_path / "run")
+
+    def import_authors(path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return facerec("import-authors", path, "--on", "imagenet_lt", *where, *arguments, "--json")
+
+    fails_with_one_line(import_authors(tmp_path / "no.pth"), "no.pth: there is no such file", "expected a final_model")
+    (tmp_path / "page.pth").write_text("<html>Quota exceeded</html>")
+    fails_with_one_line(import_authors(tmp_path / "page.pth"), "page.pth: is no torch file of weights")
+    fails_with_one_line(import_authors(tmp_path / "no.pth", "--method", "cosine"), "expected 'dot_product'")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_the_authors_is_imported(tmp_path: Path) -> None:
+    write_listed(tmp_path, "ImageNet_LT_train", [*range(7)] * 2)
+    torch.save(authors_checkpoint("imagenet_stage_1"), tmp_path / "theirs.pth")
+    where = ("--set", f"data.root={tmp_path}", "--set", "data.expect={}", "--out", tmp_path / "run")
+    result = facerec(
+        "import-authors", tmp_path / "theirs.pth", "--on", "imagenet_lt", "--method", "plain", *where, "--json"
+    )
+    assert result.returncode == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert (facts["method"], facts["classes"], facts["checkpoint"]["best_epoch"]) == ("plain_imported", 7, 27)
+    assert f"plain_imported on imagenet_lt, 7 classes\nnext: facerec evaluate {tmp_path / 'run'}" in result.stderr
+    assert (tmp_path / "run/model.safetensors").exists()

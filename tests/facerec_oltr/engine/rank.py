@@ -48,7 +48,7 @@ def main() -> None:
     dist.init_process_group(
         "gloo", f"file://{rendezvous}", timedelta(seconds=60), world_size=int(ranks), rank=int(rank)
     )
-    np.savez(out, **memories(Path(vectors), int(rank), int(ranks)))
+    np.savez(out, allow_pickle=False, **memories(Path(vectors), int(rank), int(ranks)))
     dist.destroy_process_group()
 
 

@@ -131,7 +131,9 @@ def test_a_validation_split_that_is_empty_or_damaged_stops_before_a_folder_is_ma
     folder.mkdir()
     (folder / "train.npz").write_bytes((vectors / "train.npz").read_bytes())
     np.savez(folder / "val.npz", features=np.zeros((0, 12)), labels=np.zeros(0, int))
-    with pytest.raises(DataError, match="'val' is empty; to train without validation: --set schedule.validate_every=0"):
+    with pytest.raises(
+        DataError, match=r"'val' is empty; to train without validation: --set schedule.validate_every=0"
+    ):
         train(on_vectors(folder), tmp_path / "run")
     (folder / "val.npz").write_bytes(b"none")
     with pytest.raises(DataError, match=r"val\.npz: is no \.npz .*schedule.validate_every=0$"):
@@ -164,6 +166,8 @@ def test_the_display_shows_the_last_accuracy_that_was_measured(vectors: Path, tm
     experiment, said = on_vectors(vectors, "schedule.validate_every=4"), []
     train(experiment, tmp_path / "run", reporter=LineReporter(said.append, clock=hours))
     figures = {(line["stage"], line["epoch"]): line.get("validation") for line in lines(tmp_path / "run")}
+    fourth = figures["plain", 4]
+    assert fourth is not None
     fifth = next(line for line in said if line.startswith("stage plain: epoch 5/6"))
-    assert f"validation {figures['plain', 4]['micro']:6.1%}" in fifth
+    assert f"validation {fourth['micro']:6.1%}" in fifth
     assert "validation" not in next(line for line in said if line.startswith("stage memory: epoch 3/4"))
