@@ -16,12 +16,21 @@ from facerec_oltr.heads import (
     NcmConfig,
     TauNormConfig,
 )
-from facerec_oltr.losses import DiscCentroidsAuthorsConfig, LdamConfig, LossConfig
+from facerec_oltr.losses import (
+    AdaFaceConfig,
+    DiscCentroidsAuthorsConfig,
+    ElasticConfig,
+    LdamConfig,
+    LossConfig,
+    MagFaceConfig,
+    MarginConfig,
+)
 from facerec_oltr.metrics.shots import Convention
 from facerec_oltr.samplers import SamplerConfig
 
 Factor = Annotated[float, Field(ge=0)]
 Precision = Literal["float32", "bfloat16", "float16"]
+_LOSSES_OF_COSINES = AdaFaceConfig | ElasticConfig | LdamConfig | MagFaceConfig | MarginConfig
 
 
 class Schedule(Config):
@@ -119,12 +128,12 @@ class Stage(Config):
                     f"stage {self.name!r}: the loss {term.loss.kind!r} needs a memory, but the head "
                     f"{self.head.kind!r} keeps none; take the head 'meta_embedding'"
                 )
-            if isinstance(term.loss, LdamConfig) and not (
+            if isinstance(term.loss, _LOSSES_OF_COSINES) and not (
                 isinstance(self.head, CosineConfig) and self.head.scale == term.loss.scale and not self.head.squashed
             ):
                 raise ValueError(
-                    f"stage {self.name!r}: the loss 'ldam' with scale {term.loss.scale:g} needs the head 'cosine' with "
-                    "the same scale, not squashed"
+                    f"stage {self.name!r}: the loss {term.loss.kind!r} with scale {term.loss.scale:g} needs the head "
+                    "'cosine' with the same scale, not squashed"
                 )
         return self
 
@@ -199,6 +208,12 @@ class Experiment(Config):
                     raise ValueError(
                         f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier, but "
                         f"{start.name!r} has the head {start.head.kind!r}; expected 'dot_product'"
+                    )
+                new, old = stage.head, start.head
+                if isinstance(new, CosineConfig) and isinstance(old, CosineConfig) and new.centres != old.centres:
+                    raise ValueError(
+                        f"stage {stage.name!r} has a cosine classifier of other centres than {stage.start_from!r}, "
+                        "which it would take over; give both the same"
                     )
                 for part in ("attention", "fc_add"):
                     if getattr(start, part) is not None and getattr(start, part) != getattr(stage, part):

@@ -63,6 +63,8 @@ class StageRun:
         self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
         self.sampler = self.stage.sampler.build()
         self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
+        for loss in self._losses_with_state():
+            loss.to(self.device)
         counts = np.bincount(self.data.labels, minlength=self.data.classes)
         self.counts = torch.from_numpy(counts).to(self.device)
         self.optimizer = torch.optim.SGD(
@@ -73,7 +75,11 @@ class StageRun:
 
     def state(self) -> dict[str, Any]:
         """What has to be known besides the weights to go on."""
-        return {"optimizer": self.optimizer.state_dict(), "arithmetic": self.arithmetic.state_dict()}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "arithmetic": self.arithmetic.state_dict(),
+            "losses": [loss.state_dict() for loss in self._losses_with_state()],
+        }
 
     def train(self, epochs_done: int, state: dict[str, Any] | None) -> Iterator[EpochReport]:
         """Train the epochs that are left, one an item, with the weights that it ends with in `model`.
@@ -90,6 +96,8 @@ class StageRun:
         if state is not None:
             self.optimizer.load_state_dict(state["optimizer"])
             self.arithmetic.load_state_dict(state["arithmetic"])
+            for loss, known in zip(self._losses_with_state(), state["losses"], strict=True):
+                loss.load_state_dict(known)
         if epochs_done == 0:
             self._refresh_memory("stage begins")
         every = self.experiment.schedule.validate_every
@@ -115,6 +123,9 @@ class StageRun:
 
     def _refresh_memory(self, when: Moment) -> None:
         self.model.head.refresh(lambda: class_means(self.model, self.data, self.device, self.arithmetic), when)
+
+    def _losses_with_state(self) -> list[nn.Module]:
+        return [loss for _, _, loss in self.losses if isinstance(loss, nn.Module)]
 
     def _groups(self) -> list[dict[str, Any]]:
         stage, groups = self.stage, {"backbone": [], "new": [], "head": [], "memory": []}

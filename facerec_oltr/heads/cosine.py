@@ -2,6 +2,9 @@
 
     logit_k = σ · f(v) · w_k / ‖w_k‖,   f(v) = v / ‖v‖  or, squashed as OLTR does it,  f(v) = v / (1 + ‖v‖)
 
+With K centres a class has K weights and its cosine is that to the nearest: a person's odd photos, or somebody else's
+under the same name, gather around a centre of their own (sub-centre ArcFace, Deng et al., ECCV 2020).
+
 The squashed form is the authors' ``CosNorm``: n/(1+n) · v/n with n = ‖v‖, written without the division by n that
 gives NaN at v = 0. (Their paper's equation 6 has n²/(1+n²); the authors call that a misprint.)
 """
@@ -31,12 +34,13 @@ class Cosine(Head):
         classes: C.
         scale: σ; every |logit| stays below it.
         squashed: shrink the feature by n/(1+n) instead of normalising it, so that a weak feature is a weak vote.
+        centres: K; the weights of a class stand one after another.
     """
 
-    def __init__(self, features: int, classes: int, *, scale: float, squashed: bool) -> None:
+    def __init__(self, features: int, classes: int, *, scale: float, squashed: bool, centres: int = 1) -> None:
         super().__init__()
-        self.scale, self.squashed = scale, squashed
-        self.weight = nn.Parameter(torch.empty(classes, features))
+        self.scale, self.squashed, self.centres = scale, squashed, centres
+        self.weight = nn.Parameter(torch.empty(classes * centres, features))
         bound = 1 / math.sqrt(features)
         nn.init.uniform_(self.weight, -bound, bound)
 
@@ -48,7 +52,8 @@ class Cosine(Head):
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
         direction = squash(features) if self.squashed else F.normalize(features)
-        return self.scale * direction @ F.normalize(self.weight).T
+        logits = self.scale * direction @ F.normalize(self.weight).T
+        return logits if self.centres == 1 else logits.unflatten(1, (-1, self.centres)).amax(dim=2)
 
 
 class CosineConfig(Config):
@@ -58,7 +63,8 @@ class CosineConfig(Config):
     kind: Literal["cosine"] = "cosine"
     scale: Annotated[float, Field(gt=0)] = 16.0
     squashed: bool = False
+    centres: Annotated[int, Field(ge=1)] = 1
 
     def build(self, *, features: int, classes: int) -> Cosine:
         """Build the head for D features and C classes."""
-        return Cosine(features, classes, scale=self.scale, squashed=self.squashed)
+        return Cosine(features, classes, scale=self.scale, squashed=self.squashed, centres=self.centres)

@@ -24,6 +24,9 @@ class Batch(NamedTuple):
 
 
 class Loss(Protocol):
-    """A scalar of a batch, with a finite gradient, the same for any order of the batch."""
+    """A scalar of a batch, with a finite gradient, the same for any order of the batch.
+
+    A loss that remembers something between batches is an nn.Module: its buffers are kept and resumed with the run.
+    """
 
     def __call__(self, batch: Batch) -> Tensor: ...

@@ -171,3 +171,13 @@ def test_the_display_shows_the_last_accuracy_that_was_measured(vectors: Path, tm
     fifth = next(line for line in said if line.startswith("stage plain: epoch 5/6"))
     assert f"validation {fourth['micro']:6.1%}" in fifth
     assert "validation" not in next(line for line in said if line.startswith("stage memory: epoch 3/4"))
+
+
+def test_what_a_loss_remembers_between_batches_is_resumed(vectors: Path, tmp_path: Path) -> None:
+    experiment = on_vectors(vectors, "schedule.learning_rate=0.001", method="adaface")
+    train(experiment, tmp_path / "whole", clock=hours)
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "broken", reporter=StopAt(5), clock=hours)
+    train(experiment, tmp_path / "broken", clock=hours)
+    for name in ("model.safetensors", "best.safetensors"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
