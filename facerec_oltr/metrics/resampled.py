@@ -99,7 +99,10 @@ class Resamples:
 class Figures(Protocol):
     """Some figures of one set of predictions, for any resample of their images."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the figures are called, as in `shots` and `open_set`."""
+        ...
 
     def __call__(self, weights: Weights) -> Sequence[float]:
         """The figures, in the order of `names`; NaN where nothing was there to measure."""
@@ -124,20 +127,20 @@ class ShotFigures:
     def __call__(self, weights: Weights) -> Sequence[float]:
         """See `Figures`."""
         there = weights.classes * (self._images > 0)
-        many, medium, few, macro = (_share(there[of] @ self._accuracy[of], there[of].sum()) for of in self._bins)
-        return many, medium, few, _share(there @ self._right, there @ self._images), macro
+        many, medium, few, macro = (_share(_dot(there[of], self._accuracy[of]), there[of].sum()) for of in self._bins)
+        return many, medium, few, _share(_dot(there, self._right), _dot(there, self._images)), macro
 
 
 class FFigures:
-    """``open_set.f_measures`` of decisions (N,), with its names, and the share of strangers rejected."""
+    """``open_set.f_measures`` of decisions (N,), with its names."""
 
-    names = ("authors", "authors_2019", "micro", "macro", "strangers_rejected")
+    names = ("authors", "authors_2019", "micro", "macro")
 
     def __init__(self, decided: npt.ArrayLike, labels: npt.ArrayLike, classes: int) -> None:
         decided, labels = np.asarray(decided, np.int64), np.asarray(labels, np.int64)
         known, accepted, right = labels != UNKNOWN, decided != UNKNOWN, decided == labels
         self._counted = np.stack(
-            [known & right, known & accepted & ~right, known & ~accepted, ~known & accepted, ~known]
+            [known & right, known & accepted & ~right, known & ~accepted, ~known & accepted]
         ).astype(np.float64)
         self._right = np.bincount(labels[known & right], minlength=classes).astype(np.float64)
         self._images = np.bincount(labels[known], minlength=classes).astype(np.float64)
@@ -145,7 +148,7 @@ class FFigures:
 
     def __call__(self, weights: Weights) -> Sequence[float]:
         """See `Figures`."""
-        TP, K_mis, K_rej, O_acc, strangers = (self._counted @ weights.images).tolist()
+        TP, K_mis, K_rej, O_acc = (self._counted @ weights.images).tolist()
         if not TP + K_mis + K_rej:
             return (np.nan,) * len(self.names)
         guesses = np.bincount(self._decided, weights.images, self._classes + 1)[1 : self._classes + 1]
@@ -155,9 +158,23 @@ class FFigures:
             _f(TP, K_mis + K_rej + O_acc),
             _f(TP, K_mis + O_acc),
             _f(TP, 2 * K_mis + K_rej + O_acc),
-            _share(there @ (2 * weights.classes * self._right / parts), there.sum()),
-            _share(strangers - O_acc, strangers),
+            _share(_dot(there, 2 * weights.classes * self._right / parts), there.sum()),
         )
+
+
+class StrangersRejected:
+    """The share of strangers that decisions (N,) reject."""
+
+    names = ("strangers_rejected",)
+
+    def __init__(self, decided: npt.ArrayLike, labels: npt.ArrayLike) -> None:
+        strangers = np.asarray(labels) == UNKNOWN
+        self._strangers, self._rejected = strangers, (np.asarray(decided) == UNKNOWN)[strangers]
+
+    def __call__(self, weights: Weights) -> Sequence[float]:
+        """See `Figures`."""
+        images = weights.images[self._strangers]
+        return (_share(images[self._rejected].sum(), images.sum()),)
 
 
 class DetectionFigures:
@@ -230,7 +247,7 @@ def replicate(
 
 
 def percentile_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
-    """The bounds between which that share of the replicates (R,) lies; NaN where one of them is NaN or there is none."""
+    """The bounds between which that share of the replicates (R,) lies; NaN where one is NaN or there is none."""
     values = np.asarray(values, np.float64)
     if not values.size or np.isnan(values).any():
         return float("nan"), float("nan")
@@ -239,7 +256,7 @@ def percentile_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tupl
 
 
 def _dot(a: Floats, b: Floats) -> float:
-    """a · b by one thread: the many threads of a matrix library wait for each other on vectors this short."""
+    """The product a · b by one thread: many wait for each other on vectors this short."""
     return float(np.einsum("s,s", a, b))
 
 

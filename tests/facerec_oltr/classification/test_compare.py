@@ -1,14 +1,16 @@
 """Tables of hand-made measurements, and the two commands on a real run."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from facerec_oltr.classification import COLUMNS, compare, read_measurements
+from facerec_oltr.cli import main
 from facerec_oltr.errors import DataError
 
 from .test_measure import run_on
@@ -85,12 +87,24 @@ def test_a_rule_that_was_not_measured_is_named(tmp_path: Path) -> None:
         compare(read_measurements(write(tmp_path, measurement("plain", 0, 1, 1))), "knn")
 
 
-def facerec(*arguments: object) -> subprocess.CompletedProcess[str]:
-    code = "from facerec_oltr.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+Facerec = Callable[..., SimpleNamespace]
 
 
-def test_the_commands(tmp_path: Path) -> None:
+@pytest.fixture
+def facerec(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Facerec:
+    """The command line, in this process, which has torch already."""
+
+    def run(*arguments: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["facerec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
+
+    return run
+
+
+def test_the_commands(tmp_path: Path, facerec: Facerec) -> None:
     run = run_on(tmp_path, "plain").path
     missing = facerec("compare", run)
     assert (missing.returncode, missing.stdout) == (1, "")
@@ -109,3 +123,21 @@ def test_the_commands(tmp_path: Path) -> None:
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: ")
     assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_the_commands_on_intervals(tmp_path: Path, facerec: Facerec) -> None:
+    run = run_on(tmp_path, "plain").path
+    assert facerec("evaluate", run, "--replicates", 100).returncode == 0
+    (row,) = json.loads(facerec("compare", run, "--intervals", "--json").stdout)[0]["rows"]
+    assert row["all"]["low"] <= row["all"]["mean"] + 1e-9
+    assert row["all"]["mean"] - 1e-9 <= row["all"]["high"]
+    alone = facerec("compare", run, "--against", "oltr")
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert alone.stderr == "error: found no run of 'oltr' on lfw_features; hold against one of: plain\n"
+    few = facerec("evaluate", run, "--force", "--replicates", 10)
+    assert few.stderr == "error: found --replicates 10, expected 100 or more, or 0 for no intervals\n"
+    assert len(list(run.glob("classification*"))) == 2
+    assert facerec("evaluate", run, "--force", "--replicates", 0).returncode == 0
+    assert [path.name for path in run.glob("classification*")] == ["classification.json"]
+    without = facerec("compare", run, "--intervals").stderr
+    assert without.startswith(f"error: {run / 'classification.json'}: was measured without intervals; measure the run")
