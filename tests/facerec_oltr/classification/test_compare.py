@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from facerec_oltr.classification import COLUMNS, compare, read_measurements
+from facerec_oltr.classification import COLUMNS, Replicates, compare, read_measurements
 from facerec_oltr.cli import main
 from facerec_oltr.errors import DataError
 
@@ -85,6 +86,50 @@ def test_what_no_table_can_hold(tmp_path: Path, tables: list[dict[str, Any]], me
 def test_a_rule_that_was_not_measured_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the rule 'knn' was not measured for it, expected one of: max_softmax"):
         compare(read_measurements(write(tmp_path, measurement("plain", 0, 1, 1))), "knn")
+
+
+def replicates(first: list[float], F: list[float], draws: str = "same") -> Replicates:
+    """Of two figures; the others were not resampled."""
+    return Replicates(("closed.micro", "open.max_softmax.validation.authors"), np.array([first, F]).T, draws)
+
+
+def test_bounds_are_of_the_mean_over_seeds_on_the_same_resample() -> None:
+    measured = [measurement("plain", seed, 0.5, 0.5) for seed in (0, 1)]
+    # On each resample one seed is as much too high as the other too low: their mean is as sure as can be.
+    up, down = np.linspace(0.4, 0.6, 101), np.linspace(0.6, 0.4, 101)
+    drawn = [replicates(up.tolist(), up.tolist()), replicates(down.tolist(), up.tolist())]
+    (table,) = compare(measured, replicates=drawn)
+    cells = dict(zip(COLUMNS, table.rows[0][2], strict=True))
+    assert (cells["all"].low, cells["all"].high) == (pytest.approx(50), pytest.approx(50))
+    assert (cells["F"].low, cells["F"].high) == (pytest.approx(40.5), pytest.approx(59.5))  # 2.5 % off either end
+    assert str(cells["F"]) == "50.0 ± 0.0 [40.5, 59.5]"
+    assert cells["AUROC"].low is None
+    assert "In brackets 95% of resampled test sets" in table.markdown()
+    assert "In brackets" not in compare(measured)[0].markdown()
+
+
+def test_differences_are_paired() -> None:
+    measured = [measurement("plain", 0, 0.5, 0.5), measurement("oltr", 0, 0.6, 0.4)]
+    values = np.linspace(0.4, 0.6, 101)
+    drawn = [replicates(values.tolist(), values.tolist()), replicates((values + 0.1).tolist(), values[::-1].tolist())]
+    (table,) = compare(measured, replicates=drawn, against="plain")
+    ((method, row),) = table.differences
+    cells = dict(zip(COLUMNS, row, strict=True))
+    assert method == "oltr"
+    assert cells["all"].text("+") == "+10.0 [+10.0, +10.0]"  # better by as much on every resample
+    assert cells["F"].text("+") == "-10.0 [-19.0, +19.0]"
+    assert cells["open few"].text("+") == "–"
+    assert table.markdown().count("| oltr |") == 2
+    assert "Each method minus `plain`" in table.markdown()
+
+
+def test_bounds_of_other_test_images_or_a_method_that_is_not_there_are_refused() -> None:
+    measured = [measurement("plain", 0, 0.5, 0.5), measurement("oltr", 0, 0.6, 0.4)]
+    drawn = [replicates([0.5], [0.5]), replicates([0.5], [0.5], draws="other")]
+    with pytest.raises(DataError, match="were resampled differently"):
+        compare(measured, replicates=drawn)
+    with pytest.raises(DataError, match="no run of 'range' on made; hold against one of: plain, oltr"):
+        compare(measured, replicates=[drawn[0]] * 2, against="range")
 
 
 Facerec = Callable[..., SimpleNamespace]
