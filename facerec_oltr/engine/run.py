@@ -32,7 +32,7 @@ from facerec_oltr.engine.checkpoint import (
 )
 from facerec_oltr.engine.model import Model, build_model
 from facerec_oltr.engine.stage import EpochReport, StageRun
-from facerec_oltr.errors import CheckpointError, ConfigError
+from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 
 FORMAT = 2
@@ -79,9 +79,14 @@ def train(
     Raises:
         ConfigError: `out` holds something else than this experiment.
         CheckpointError: a checkpoint in `out` is damaged.
-        TrainingError: the loss is not finite.
+        TrainingError: a batch is larger than the training split, or the loss is not finite.
     """
     data = experiment.data.build()
+    if (size := experiment.schedule.batch_size) > len(data):
+        raise TrainingError(
+            f"schedule.batch_size is {size:,}, more than the {len(data):,} inputs of the training split; "
+            f"set it to {len(data):,} or less"
+        )
     _claim(out, _describe(experiment, data))
     finished = out / "model.safetensors"
     if not finished.exists():

@@ -343,7 +343,16 @@ def test_weights_that_the_last_step_broke_are_an_error(
         with torch.no_grad():
             self.param_groups[0]["params"][-1].view(-1)[0] = float("inf")
 
-    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 64})})
+    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 14})})
     monkeypatch.setattr(torch.optim.SGD, "step", breaks)
     with pytest.raises(TrainingError, match=r"stage 'plain', epoch 1: backbone\..* has become NaN or infinite"):
         train(one_step, tmp_path / "run")
+
+
+def test_a_batch_larger_than_the_set_is_refused_before_anything_is_written(
+    tiny_oltr: Experiment, tmp_path: Path
+) -> None:
+    schedule = tiny_oltr.schedule.model_copy(update={"batch_size": 15})
+    with pytest.raises(TrainingError, match=r"batch_size is 15, more than the 14 inputs .*; set it to 14 or less"):
+        train(tiny_oltr.model_copy(update={"schedule": schedule}), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
