@@ -2,15 +2,20 @@
 
 python benchmarks/first_run.py OUT [--seeds 3]
 
+Every method of configs/methods that has no run in OUT yet is trained, so a method that was added later joins the rest.
+The table goes to OUT/comparison.md, and with the bounds of every figure to OUT/comparison.json.
+
 Needs the folder that FACEREC_DATA names (default ../shared/data), with lfw/lfw_landmarks_embeddings.npz: vectors of
 13,233 photos of 5,749 people. People with two photos and more are known, with the natural tail; those with one photo
 are strangers. Photos are dealt by seed 0 to training, validation and test; strangers to validation and test.
 """
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,17 +63,36 @@ def main() -> None:
     for seed in range(seeds):
         for method in available("methods"):
             run = out / f"{method}-{seed}"
+            runs.append(str(run))
+            if (run / "model.safetensors").exists():
+                continue
             settings = ("--set", f"data.path={out / 'data'}", "--seed", str(seed))
             facerec("train", method, "--on", "lfw_features", "--out", str(run), *settings)
-            runs.append(str(run))
     facerec("evaluate", *runs)
     facerec("compare", *runs, "--out", str(out / "comparison.md"))
+    comparison = json.loads(facerec("compare", *runs, "--against", "ncm", "--json", prints=False))
+    (out / "comparison.json").write_text(summary(comparison), encoding="utf-8")
 
 
-def facerec(*arguments: str) -> None:
-    """Run a command of the project as a user would."""
+def summary(comparison: list[dict[str, Any]]) -> str:
+    """The tables as JSON with a line a method, numbers in per cent to two places."""
+    rounded = json.loads(json.dumps(comparison), parse_float=lambda number: round(float(number), 2))
+    for table in rounded:
+        for part in ("rows", "differences"):
+            for row in table[part]:
+                row.update({name: list(cell.values()) for name, cell in row.items() if isinstance(cell, dict)})
+        table["cells"] = ["mean", "spread", "low", "high"]
+    text = json.dumps(rounded, ensure_ascii=False)
+    return text.replace('{"method"', '\n  {"method"').replace('], "against"', '\n], "against"') + "\n"
+
+
+def facerec(*arguments: str, prints: bool = True) -> str:
+    """Run a command of the project as a user would; what it says on stdout, if it is not to be printed."""
     code = "from facerec_oltr.cli import main; main()"
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, text=True, stdout=None if prints else subprocess.PIPE
+    )
+    return done.stdout or ""
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def load_data(dataset: str, *, root: Path | None = None, overrides: Sequence[str
 
     Args:
         dataset: the name of a data set, or the path of a .toml file.
-        root: where it lies, if not where the file says: `root` of listed images, `path` of other kinds.
+        root: where it lies, if not where the file says: `root` of images in files, `path` of other kinds.
         overrides: as for ``load_experiment``.
 
     Raises:
@@ -79,7 +79,7 @@ def load_data(dataset: str, *, root: Path | None = None, overrides: Sequence[str
     path = _find("datasets", dataset)
     table = _read(path)
     if root is not None and isinstance(data := table.setdefault("data", {}), dict):
-        data["root" if data.get("kind") == "image_list" else "path"] = str(root)
+        data["root" if data.get("kind") in ("image_list", "image_folder") else "path"] = str(root)
     for override in overrides:
         _apply(table, override)
     try:

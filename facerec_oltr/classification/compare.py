@@ -1,84 +1,24 @@
-"""Measured runs as one table: a row a method, the mean over its seeds and their spread, the paper's row beside it."""
+"""Measured runs as one table: a row a method, the mean over its seeds, how sure it is, the paper's row beside it."""
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from facerec_oltr.classification.measure import FORMAT, VERSION
 from facerec_oltr.classification.published import PAPER
+from facerec_oltr.classification.replicates import CONFIDENCE, Replicates
+from facerec_oltr.classification.table import COLUMNS, PLACES, Cell, Comparison
 from facerec_oltr.errors import DataError
+from facerec_oltr.metrics.resampled import percentile_interval
 
-COLUMNS = (
-    "many",
-    "medium",
-    "few",
-    "all",
-    "open many",
-    "open medium",
-    "open few",
-    "F",
-    "never",
-    "AUROC",
-    "FPR95",
-    "OSCR",
-)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure of one method in per cent.
-
-    Attributes:
-        mean: over the seeds; None where it was not measured.
-        spread: sample standard deviation over the seeds; None for one seed.
-    """
-
-    mean: float | None
-    spread: float | None = None
-
-    def __str__(self) -> str:
-        if self.mean is None:
-            return "–"
-        return f"{self.mean:.1f}" + ("" if self.spread is None else f" ± {self.spread:.1f}")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The table of one data set.
-
-    Attributes:
-        dataset: its name.
-        rule: the open-set rule by which the open columns were decided.
-        shots: the convention of many, medium and few.
-        rows: (method, number of seeds, cells in the order of COLUMNS), the best F first.
-    """
-
-    dataset: str
-    rule: str
-    shots: str
-    rows: list[tuple[str, int, list[Cell]]]
-
-    def markdown(self) -> str:
-        """The table, with words on how to read it, as Markdown."""
-        words = (
-            f"Data set `{self.dataset}`, per cent, mean ± standard deviation over seeds. Closed: accuracy by shots "
-            f"(convention `{self.shots}`, means over classes) and over all images. Open: the same for known images, a "
-            f"rejection being wrong, and the authors' F, with the threshold of the rule `{self.rule}` chosen on "
-            "validation; *never* is the F of rejecting nobody. AUROC, FPR at 95 % TPR (lower is better) and OSCR need "
-            "no threshold."
-        )
-        lines = [
-            words,
-            "",
-            f"| method | seeds | {' | '.join(COLUMNS)} |",
-            f"|---|---|{'---|' * len(COLUMNS)}",
-        ]
-        for method, seeds, cells in self.rows:
-            lines.append(f"| {method} | {seeds or ''} | {' | '.join(map(str, cells))} |")
-        return "\n".join(lines) + "\n"
+Drawn = npt.NDArray[np.float64]
 
 
 def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -97,7 +37,7 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise DataError(f"{file}: cannot be read ({error}); make it with: facerec evaluate RUN") from None
         if not isinstance(table, dict) or (table.get("format"), table.get("version")) != (FORMAT, VERSION):
-            raise DataError(f"{file}: is no measurement of this version; make it with: facerec evaluate RUN")
+            raise DataError(f"{file}: is no measurement of this version; make it with: facerec evaluate RUN --force")
         name = table["dataset"], table["method"], table["seed"]
         if name in seen:
             raise DataError(f"{file}: is {name[1]} on {name[0]} with seed {name[2]}, as {seen[name]}; give it once")
@@ -108,45 +48,116 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return found
 
 
-def compare(measurements: Sequence[dict[str, Any]], rule: str = "max_softmax") -> list[Comparison]:
+def compare(
+    measurements: Sequence[dict[str, Any]],
+    rule: str = "max_softmax",
+    replicates: Sequence[Replicates] | None = None,
+    against: str | None = None,
+) -> list[Comparison]:
     """One table a data set, in the order of their first runs.
 
+    Args:
+        measurements: of the runs.
+        rule: the open-set rule whose figures stand in the open columns.
+        replicates: of the same runs, for bounds; None leaves them out.
+        against: a method that every table holds the others against; it needs replicates.
+
     Raises:
-        DataError: runs of one data set saw different training data, or the rule was not measured for a run.
+        DataError: runs of one data set saw different training data or were resampled differently, the rule was not
+            measured for a run, or the method to hold against is not there.
     """
+    assert against is None or replicates is not None, "a difference has bounds"
     tables = []
     for dataset in dict.fromkeys(table["dataset"] for table in measurements):
-        of_set = [table for table in measurements if table["dataset"] == dataset]
-        if len({table["trained_on"] for table in of_set}) > 1:
+        of_set = [place for place, table in enumerate(measurements) if table["dataset"] == dataset]
+        chosen = [measurements[place] for place in of_set]
+        if len({table["trained_on"] for table in chosen}) > 1:
             raise DataError(f"runs on {dataset} saw different training data, so no table can hold them; compare fewer")
-        rows = []
-        for method in dict.fromkeys(table["method"] for table in of_set):
-            figures = [_figures(table, rule) for table in of_set if table["method"] == method]
-            rows.append((method, len(figures), [_cell(column) for column in zip(*figures, strict=True)]))
+        methods = list(dict.fromkeys(table["method"] for table in chosen))
+        runs = [[place for place, table in enumerate(chosen) if table["method"] == method] for method in methods]
+        drawn: list[Drawn | None] = [None] * len(methods)
+        if replicates is not None:
+            resampled = _alike([replicates[place] for place in of_set], dataset)
+            drawn = [_resampled([resampled[place] for place in places], rule) for places in runs]
+        figures = [_figures(table, rule) for table in chosen]
+        rows = [
+            (method, len(places), _cells([figures[place] for place in places], values))
+            for method, places, values in zip(methods, runs, drawn, strict=True)
+        ]
+        differences = [] if against is None else _differences(rows, drawn, against, dataset)
         rows.sort(key=lambda row: -(row[2][COLUMNS.index("F")].mean or row[2][COLUMNS.index("all")].mean or 0))
-        shots = of_set[0]["shots"]
-        tables.append(Comparison(dataset, rule, shots, _with_paper(dataset, rows)))
+        tables.append(Comparison(dataset, rule, chosen[0]["shots"], _with_paper(dataset, rows), against, differences))
     return tables
 
 
+def _alike(replicates: list[Replicates], dataset: str) -> list[Replicates]:
+    if len({run.draws for run in replicates}) > 1:
+        raise DataError(
+            f"runs on {dataset} were resampled differently: other test images, another convention of shots or number "
+            "of replicates; measure them alike with: facerec evaluate RUNS --force"
+        )
+    return replicates
+
+
+def _differences(
+    rows: Sequence[tuple[str, int, list[Cell]]], drawn: Sequence[Drawn | None], against: str, dataset: str
+) -> list[tuple[str, list[Cell]]]:
+    """Each method minus `against`, the largest difference of F first."""
+    place = {method: number for number, (method, _, _) in enumerate(rows)}.get(against)
+    if place is None:
+        methods = ", ".join(method for method, _, _ in rows)
+        raise DataError(f"found no run of {against!r} on {dataset}; hold against one of: {methods}")
+    differences = []
+    for number, (method, _, cells) in enumerate(rows):
+        one, other = drawn[number], drawn[place]
+        assert one is not None and other is not None
+        if number != place:
+            pairs = zip(cells, rows[place][2], (one - other).T, strict=True)
+            differences.append((method, [_difference(*pair) for pair in pairs]))
+    differences.sort(key=lambda row: -(row[1][COLUMNS.index("F")].mean or row[1][COLUMNS.index("all")].mean or 0))
+    return differences
+
+
 def _figures(table: dict[str, Any], rule: str) -> list[float | None]:
-    closed = [table["closed"][name] for name in ("many", "medium", "few", "micro")]
-    if not table["open"]:
-        return [*closed, *[None] * (len(COLUMNS) - len(closed))]
-    if rule not in table["open"]:
+    if table["open"] and rule not in table["open"]:
         raise DataError(
             f"{table['method']}: the rule {rule!r} was not measured for it, expected one of: {', '.join(table['open'])}"
         )
-    figures = table["open"][rule]
-    line = figures["validation"]
-    known = [line["known"][name] for name in ("many", "medium", "few")]
-    return [
-        *closed,
-        *known,
-        line["authors"],
-        table["never_reject"]["authors"],
-        *(figures[name] for name in ("auroc", "fpr95", "oscr")),
-    ]
+    return [_at(table, place.format(rule=rule)) for place in PLACES.values()]
+
+
+def _at(table: dict[str, Any], place: str) -> float | None:
+    """The figure at a place, None where the run has no open set."""
+    value: Any = table
+    for step in place.split("."):
+        if value is None or (step not in value and not table["open"]):
+            return None
+        value = value[step]
+    return value
+
+
+def _resampled(runs: Sequence[Replicates], rule: str) -> Drawn:
+    """Replicates of every column (R, columns): each the mean over the seeds on one resample."""
+    places = [place.format(rule=rule) for place in PLACES.values()]
+    return np.mean([[run.of(place) for place in places] for run in runs], axis=0).T
+
+
+def _cells(figures: Sequence[list[float | None]], drawn: Drawn | None) -> list[Cell]:
+    cells = [_cell(column) for column in zip(*figures, strict=True)]
+    if drawn is None:
+        return cells
+    return [replace(cell, **_bounds(values)) for cell, values in zip(cells, drawn.T, strict=True)]
+
+
+def _difference(one: Cell, other: Cell, drawn: Drawn) -> Cell:
+    if one.mean is None or other.mean is None:
+        return Cell(None)
+    return Cell(one.mean - other.mean, **_bounds(drawn))
+
+
+def _bounds(drawn: Drawn) -> dict[str, float]:
+    low, high = percentile_interval(100 * drawn, CONFIDENCE)
+    return {} if math.isnan(low) else {"low": low, "high": high}
 
 
 def _cell(values: Sequence[float | None]) -> Cell:

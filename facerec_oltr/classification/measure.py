@@ -5,8 +5,8 @@ set has no strangers to choose by, the one that 95 % of the validation images of
 the paper's: 0.1 on the maximum softmax. The test splits choose nothing.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,14 @@ from facerec_oltr.data import DataSet, Split
 from facerec_oltr.engine.finished import FinishedRun
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.open_set import decide, detection, f_measures
+from facerec_oltr.metrics.resampled import (
+    DetectionFigures,
+    FFigures,
+    Figures,
+    Resamples,
+    ShotFigures,
+    StrangersRejected,
+)
 from facerec_oltr.metrics.shots import shot_accuracies
 from facerec_oltr.open_set import (
     EnergyConfig,
@@ -51,12 +59,33 @@ Labels = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured, and what it takes to say how sure it is (`replicates.py`).
+
+    Attributes:
+        table: every figure, ready for JSON.
+        test_labels: (N,) of the test images, then -1 for each stranger.
+        train_counts: (C,) training images of each class.
+        figures: those of the table that come from test images, for any resample of them; by their place in it.
+    """
+
+    table: dict[str, Any]
+    test_labels: Labels
+    train_counts: Labels
+    figures: dict[str, Sequence[Figures]] = field(default_factory=dict)
+
+    def resamples(self, replicates: int, seed: int = 0) -> Resamples:
+        """Resamples of the test images: the same for all runs on a data set with the same convention of shots."""
+        return Resamples(self.test_labels, self.train_counts, self.table["shots"], replicates=replicates, seed=seed)
+
+
 def measure_run(
     run: FinishedRun,
     rules: Mapping[str, OpenSetConfig] = RULES,
     on_progress: Progress = lambda done, total: None,
-) -> dict[str, Any]:
-    """Measure a run; what comes back is ready for JSON.
+) -> Measured:
+    """Measure a run.
 
     Args:
         run: a finished run, whose data set has a test split.
@@ -71,7 +100,7 @@ def measure_run(
     test, labels = judge.outputs["test"], judge.labels["test"]
     counts = np.bincount(judge.labels["train"], minlength=train.logits.shape[1])
     convention = run.experiment.shots
-    result: dict[str, Any] = {
+    table: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "method": run.experiment.method,
@@ -85,30 +114,43 @@ def measure_run(
         "closed": asdict(shot_accuracies(test.logits.argmax(axis=1), labels, counts, convention)),
         "open": {},
     }
+    figures: dict[str, Sequence[Figures]] = {
+        "closed": [ShotFigures(test.logits.argmax(axis=1), labels, counts, convention)]
+    }
     if "open_test" not in judge.outputs:
-        return _plain(result)
+        return Measured(_plain(table), labels, counts, figures)
     everything = np.concatenate([labels, judge.labels["open_test"]])
-    result["never_reject"] = asdict(f_measures(judge.top("open_test", test), everything))
+    strangers = judge.outputs["open_test"]
+    top = np.concatenate([test.logits.argmax(axis=1), strangers.logits.argmax(axis=1)])
+    table["never_reject"] = asdict(f_measures(top, everything))
+    figures["closed"] = [ShotFigures(top, everything, counts, convention)]
+    figures["never_reject"] = [FFigures(top, everything, len(counts))]
     memory = None if run.model.head.memory is None else run.model.head.memory.detach().cpu().numpy()
     for name, config in rules.items():
         if config.needs_memory and memory is None:
             continue
         rule = config.fit(train, judge.labels["train"], classes=len(counts), memory=memory)
-        known, strangers = rule.judge(test), rule.judge(judge.outputs["open_test"])
-        figures: dict[str, Any] = asdict(detection(known.scores, known.top == labels, strangers.scores))
+        known, far = rule.judge(test), rule.judge(strangers)
+        both = _joined(known, far)
+        table["open"][name] = of_rule = asdict(detection(known.scores, known.top == labels, far.scores))
+        figures[f"open.{name}"] = [DetectionFigures(both.scores, both.top == everything, everything)]
         lines = {"validation": judge.threshold(rule.judge)}
         if name == "max_softmax":
             lines["paper"] = FixedThreshold().value
         for line, value in lines.items():
-            decided = decide(*_joined(known, strangers), value)
-            figures[line] = {
+            decided = decide(*both, value)
+            of_rule[line] = {
                 "threshold": value,
                 **asdict(f_measures(decided, everything)),
                 "known": asdict(shot_accuracies(decided[: len(labels)], labels, counts, convention)),
                 "strangers_rejected": float(np.mean(decided[len(labels) :] == -1)),
             }
-        result["open"][name] = figures
-    return _plain(result)
+            figures[f"open.{name}.{line}"] = [
+                FFigures(decided, everything, len(counts)),
+                StrangersRejected(decided, everything),
+            ]
+            figures[f"open.{name}.{line}.known"] = [ShotFigures(decided, everything, counts, convention)]
+    return Measured(_plain(table), everything, counts, figures)
 
 
 class _Splits:
@@ -126,10 +168,6 @@ class _Splits:
             )
             self.labels[split] = data.labels
             done += len(data)
-
-    def top(self, strangers: Split, known: Outputs) -> Labels:
-        """The top classes of knowns and strangers, with nobody rejected."""
-        return np.concatenate([known.logits.argmax(axis=1), self.outputs[strangers].logits.argmax(axis=1)])
 
     def threshold(self, judge: Callable[[Outputs], Judgement]) -> float:
         """The threshold that validation chooses."""

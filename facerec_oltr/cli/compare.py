@@ -11,15 +11,23 @@ from recordio_tools.door import data, say
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Runs, or files, of facerec evaluate.")],
     rule: Annotated[str, typer.Option(help="The open-set rule that decides the open columns.")] = "max_softmax",
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Bounds of each mean, by resampling the test images.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Each other method minus this one too, with bounds.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write the tables here too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The tables as JSON on stdout.")] = False,
 ) -> None:
     """Put runs side by side: a row a method, mean ± spread over seeds, the paper's figures beside ours."""
-    from facerec_oltr.classification import COLUMNS, read_measurements
+    from facerec_oltr.classification import COLUMNS, read_measurements, read_replicates
     from facerec_oltr.classification import compare as compare_runs
     from recordio_tools.whole import write_whole
 
-    tables = compare_runs(read_measurements(runs), rule)
+    measured = read_measurements(runs)
+    replicates = read_replicates(runs, measured) if intervals or against is not None else None
+    tables = compare_runs(measured, rule, replicates, against)
     text = "\n".join(table.markdown() for table in tables)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +44,11 @@ def compare(
                         {"method": method, "seeds": seeds}
                         | {name: vars(cell) for name, cell in zip(COLUMNS, cells, strict=True)}
                         for method, seeds, cells in table.rows
+                    ],
+                    "against": table.against,
+                    "differences": [
+                        {"method": method} | {name: vars(cell) for name, cell in zip(COLUMNS, cells, strict=True)}
+                        for method, cells in table.differences
                     ],
                 }
                 for table in tables

@@ -12,11 +12,13 @@ from facerec_oltr.data.augment import AugmentConfig, augment
 from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.data.features import Features, FeaturesConfig
 from facerec_oltr.data.image_blob import ImageBlob, ImageBlobConfig
+from facerec_oltr.data.image_folder import Deal, ImageFolderConfig
 from facerec_oltr.data.image_list import Expected, ImageList, ImageListConfig
 from facerec_oltr.data.recordio_faces import RecordIOFaces, RecordIOFacesConfig
 
 DataConfig = Annotated[
-    FeaturesConfig | ImageBlobConfig | ImageListConfig | RecordIOFacesConfig, Field(discriminator="kind")
+    FeaturesConfig | ImageBlobConfig | ImageFolderConfig | ImageListConfig | RecordIOFacesConfig,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -24,11 +26,13 @@ __all__ = [
     "AugmentConfig",
     "DataConfig",
     "DataSet",
+    "Deal",
     "Expected",
     "Features",
     "FeaturesConfig",
     "ImageBlob",
     "ImageBlobConfig",
+    "ImageFolderConfig",
     "ImageList",
     "ImageListConfig",
     "RandomCrop",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from facerec_oltr.data import DataConfig, ImageList, ImageListConfig, Split
+from facerec_oltr.data import DataConfig, ImageFolderConfig, ImageList, ImageListConfig, Split
 from facerec_oltr.data._layouts import Layout, relocate
 from facerec_oltr.errors import DataError
 from recordio_tools.errors import RecordIOError
@@ -55,7 +55,8 @@ def check_data(
     found, lists = Checked(), dict[Split, ImageList]()
     for split in config.splits():
         try:
-            data = config.open_list(split) if isinstance(config, ImageListConfig) else config.build(split)
+            listed = isinstance(config, ImageListConfig | ImageFolderConfig)
+            data = config.open_list(split) if listed else config.build(split)
         except (DataError, RecordIOError) as error:
             if (line := str(error)) not in found.problems:
                 found.problems.append(line)
@@ -105,6 +106,12 @@ def _in_two_splits(lists: dict[Split, ImageList]) -> list[str]:
 
 def _advice(config: DataConfig, lists: dict[Split, ImageList], found: Checked) -> list[str]:
     """What to do about missing images, and about lists that cannot be opened."""
+    if isinstance(config, ImageFolderConfig):
+        return [
+            f"{split}: {found.missing[split]:,} images are empty or links that lead nowhere; mend or remove them"
+            for split in lists
+            if found.missing[split]
+        ]
     if not isinstance(config, ImageListConfig):
         return []
     advice: list[str] = []

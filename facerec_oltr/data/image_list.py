@@ -51,7 +51,7 @@ class ImageList:
         self.root, self.paths, self.labels, self.classes = root, paths, labels, classes
         self.shape = (size, size, 3)
         self._centre = centre
-        digest = hashlib.sha256("\n".join(paths).encode())
+        digest = hashlib.sha256("\n".join(paths).encode(errors="surrogateescape"))
         digest.update(labels.tobytes())
         self.fingerprint = digest.hexdigest()
 
@@ -88,6 +88,20 @@ class ImageList:
         except OSError:  # not there, or in a folder that may not be entered: it cannot be read either way
             return path
         return None if stat.S_ISREG(found.st_mode) and found.st_size else path
+
+    def look_for_some(self, source: str) -> None:
+        """Look for up to a thousand images, spread evenly.
+
+        Raises:
+            DataError: one is missing or empty; `source` says where it is named.
+        """
+        some = np.unique(np.linspace(0, len(self) - 1, min(len(self), _LOOKED_FOR)).astype(int))
+        for position in some.tolist():
+            if (path := self.look_for(position)) is not None:
+                raise DataError(
+                    f"{path}: is missing or empty, expected image {position + 1} of {len(self):,} in {source}; list "
+                    "all that is missing with: facerec data check"
+                )
 
 
 class Expected(Config):
@@ -188,13 +202,7 @@ class ImageListConfig(Config):
             raise DataError(
                 f"{opened.root}: is no folder, expected the images of {getattr(self, split)}; set data.root"
             )
-        some = np.unique(np.linspace(0, len(opened) - 1, min(len(opened), _LOOKED_FOR)).astype(int))
-        for position in some.tolist():
-            if (path := opened.look_for(position)) is not None:
-                raise DataError(
-                    f"{path}: is missing or empty, expected image {position + 1} of {len(opened):,} in "
-                    f"{getattr(self, split)}; list all that is missing with: facerec data check"
-                )
+        opened.look_for_some(getattr(self, split))
         return opened
 
     def open_list(self, split: Split) -> ImageList:

@@ -28,7 +28,7 @@ from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.reporting import Reporter, Silent
 from facerec_oltr.engine.stage import StageRun
-from facerec_oltr.errors import CheckpointError, DataError
+from facerec_oltr.errors import CheckpointError, DataError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
 
@@ -59,11 +59,16 @@ def train(
         ConfigError: `out` holds something else than this experiment, or the device cannot compute as it asks.
         DataError: the training or the validation split is not what it should be.
         CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
-        TrainingError: the loss is not finite.
+        TrainingError: a batch is larger than the training split, or the loss is not finite.
     """
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
     data, validation = experiment.data.build(), _validation(experiment)
+    if (size := experiment.schedule.batch_size) > len(data):
+        raise TrainingError(
+            f"schedule.batch_size is {size:,}, more than the {len(data):,} inputs of the training split; "
+            f"set it to {len(data):,} or less"
+        )
     pretrained = open_pretrained(experiment, data.shape)
     claim(out, describe(experiment, data, validation, pretrained))
     finished = out / WEIGHTS_FILES["last"]

@@ -154,9 +154,13 @@ def threshold_at_tpr(positive: npt.ArrayLike, tpr: float) -> float:
         raise MetricError(f"a true positive rate to hold lies above 0 and at most at 1, not {tpr}")
     if not positive.size:
         return float("nan")
-    needed = int(np.ceil(tpr * positive.size))
-    needed -= needed > 1 and (needed - 1) / positive.size >= tpr  # 0.95 * 20 may be a hair above 19
-    return float(positive[needed - 1])
+    return float(positive[positives_needed(positive.size, tpr) - 1])
+
+
+def positives_needed(positives: int, tpr: float) -> int:
+    """The fewest of so many positives, at least one, whose share is `tpr` or more."""
+    needed = int(np.ceil(tpr * positives))
+    return needed - (needed > 1 and (needed - 1) / positives >= tpr)  # 0.95 * 20 may be a hair above 19
 
 
 def oscr(known: npt.ArrayLike, right: npt.ArrayLike, strangers: npt.ArrayLike) -> float:

@@ -1,18 +1,19 @@
 """The negative free energy (Liu et al., NeurIPS 2020): −E(x) = T log Σ_c exp(z_c / T)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
+import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.special import logsumexp
 
 from facerec_oltr.open_set._base import Floats, Judgement, Outputs, Rule, RuleConfig
 
 
 def log_sum_exp(logits: Floats) -> Floats:
-    """The log of Σ_c exp(z_c) of logits (B, C), as (B,), without overflow."""
-    return cast(Floats, logsumexp(logits, axis=1))
+    """The log of Σ_c exp(z_c) of finite logits (B, C), as (B,), without overflow; scipy's takes twice as long."""
+    top = logits.max(axis=1)
+    return top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
 
 
 def negative_energy(logits: Floats, temperature: float) -> Floats:

@@ -105,7 +105,9 @@ def test_heads_offer_the_embeddings_they_name(config: Any) -> None:
 
 @pytest.mark.parametrize("config", members(losses), ids=lambda c: c.__name__)
 def test_losses_are_finite_scalars_that_do_not_care_for_the_order_of_the_batch(config: Any) -> None:
-    still = {"deviation": 0.0} if config is losses.ElasticConfig else {}  # its margins are drawn, face by face
+    still: dict[str, Any] = (
+        {"deviation": 0.0} if config is losses.ElasticConfig else {}
+    )  # its margins are drawn, face by face
     memory = torch.randn(C, D, generator=torch.Generator().manual_seed(1))
 
     def value(order: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,17 @@
 """Tables of hand-made measurements, and the two commands on a real run."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from facerec_oltr.classification import COLUMNS, compare, read_measurements
+from facerec_oltr.classification import COLUMNS, Replicates, compare, read_measurements
+from facerec_oltr.cli import main
 from facerec_oltr.errors import DataError
 
 from .test_measure import run_on
@@ -85,12 +88,68 @@ def test_a_rule_that_was_not_measured_is_named(tmp_path: Path) -> None:
         compare(read_measurements(write(tmp_path, measurement("plain", 0, 1, 1))), "knn")
 
 
-def facerec(*arguments: object) -> subprocess.CompletedProcess[str]:
-    code = "from facerec_oltr.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+def replicates(first: list[float], F: list[float], draws: str = "same") -> Replicates:
+    """Of two figures; the others were not resampled."""
+    return Replicates(("closed.micro", "open.max_softmax.validation.authors"), np.array([first, F]).T, draws)
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_bounds_are_of_the_mean_over_seeds_on_the_same_resample() -> None:
+    measured = [measurement("plain", seed, 0.5, 0.5) for seed in (0, 1)]
+    # On each resample one seed is as much too high as the other too low: their mean is as sure as can be.
+    up, down = np.linspace(0.4, 0.6, 101), np.linspace(0.6, 0.4, 101)
+    drawn = [replicates(up.tolist(), up.tolist()), replicates(down.tolist(), up.tolist())]
+    (table,) = compare(measured, replicates=drawn)
+    cells = dict(zip(COLUMNS, table.rows[0][2], strict=True))
+    assert (cells["all"].low, cells["all"].high) == (pytest.approx(50), pytest.approx(50))
+    assert (cells["F"].low, cells["F"].high) == (pytest.approx(40.5), pytest.approx(59.5))  # 2.5 % off either end
+    assert str(cells["F"]) == "50.0 ± 0.0 [40.5, 59.5]"
+    assert cells["AUROC"].low is None
+    assert "In brackets 95% of resampled test sets" in table.markdown()
+    assert "In brackets" not in compare(measured)[0].markdown()
+
+
+def test_differences_are_paired() -> None:
+    measured = [measurement("plain", 0, 0.5, 0.5), measurement("oltr", 0, 0.6, 0.4)]
+    values = np.linspace(0.4, 0.6, 101)
+    drawn = [replicates(values.tolist(), values.tolist()), replicates((values + 0.1).tolist(), values[::-1].tolist())]
+    (table,) = compare(measured, replicates=drawn, against="plain")
+    ((method, row),) = table.differences
+    cells = dict(zip(COLUMNS, row, strict=True))
+    assert method == "oltr"
+    assert cells["all"].text("+") == "+10.0 [+10.0, +10.0]"  # better by as much on every resample
+    assert cells["F"].text("+") == "-10.0 [-19.0, +19.0]"
+    assert cells["open few"].text("+") == "–"
+    assert table.markdown().count("| oltr |") == 2
+    assert "Each method minus `plain`" in table.markdown()
+
+
+def test_bounds_of_other_test_images_or_a_method_that_is_not_there_are_refused() -> None:
+    measured = [measurement("plain", 0, 0.5, 0.5), measurement("oltr", 0, 0.6, 0.4)]
+    drawn = [replicates([0.5], [0.5]), replicates([0.5], [0.5], draws="other")]
+    with pytest.raises(DataError, match="were resampled differently"):
+        compare(measured, replicates=drawn)
+    with pytest.raises(DataError, match="no run of 'range' on made; hold against one of: plain, oltr"):
+        compare(measured, replicates=[drawn[0]] * 2, against="range")
+
+
+Facerec = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def facerec(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Facerec:
+    """The command line, in this process, which has torch already."""
+
+    def run(*arguments: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["facerec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
+
+    return run
+
+
+def test_the_commands(tmp_path: Path, facerec: Facerec) -> None:
     run = run_on(tmp_path, "plain").path
     missing = facerec("compare", run)
     assert (missing.returncode, missing.stdout) == (1, "")
@@ -109,3 +168,21 @@ def test_the_commands(tmp_path: Path) -> None:
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: ")
     assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_the_commands_on_intervals(tmp_path: Path, facerec: Facerec) -> None:
+    run = run_on(tmp_path, "plain").path
+    assert facerec("evaluate", run, "--replicates", 100).returncode == 0
+    (row,) = json.loads(facerec("compare", run, "--intervals", "--json").stdout)[0]["rows"]
+    assert row["all"]["low"] <= row["all"]["mean"] + 1e-9
+    assert row["all"]["mean"] - 1e-9 <= row["all"]["high"]
+    alone = facerec("compare", run, "--against", "oltr")
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert alone.stderr == "error: found no run of 'oltr' on lfw_features; hold against one of: plain\n"
+    few = facerec("evaluate", run, "--force", "--replicates", 10)
+    assert few.stderr == "error: found --replicates 10, expected 100 or more, or 0 for no intervals\n"
+    assert len(list(run.glob("classification*"))) == 2
+    assert facerec("evaluate", run, "--force", "--replicates", 0).returncode == 0
+    assert [path.name for path in run.glob("classification*")] == ["classification.json"]
+    without = facerec("compare", run, "--intervals").stderr
+    assert without.startswith(f"error: {run / 'classification.json'}: was measured without intervals; measure the run")

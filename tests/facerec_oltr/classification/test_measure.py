@@ -45,7 +45,7 @@ def run_on(folder: Path, method: str, splits: tuple[str, ...] = ALL) -> Finished
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, dict[str, Any]]:
     run = run_on(tmp_path_factory.mktemp("measured"), "oltr")
-    return run, measure_run(run)
+    return run, measure_run(run).table
 
 
 def test_the_closed_set_is_that_of_the_test_split(measured: tuple[FinishedRun, dict[str, Any]]) -> None:
@@ -102,11 +102,11 @@ def test_it_is_json(measured: tuple[FinishedRun, dict[str, Any]]) -> None:
 
 
 def test_a_head_without_memory_is_not_asked_for_one(tmp_path: Path) -> None:
-    assert "memory" not in measure_run(run_on(tmp_path, "plain"))["open"]
+    assert "memory" not in measure_run(run_on(tmp_path, "plain")).table["open"]
 
 
 def test_without_strangers_there_is_no_open_set(tmp_path: Path) -> None:
-    result = measure_run(run_on(tmp_path, "plain", ("train", "test")))
+    result = measure_run(run_on(tmp_path, "plain", ("train", "test"))).table
     assert result["open"] == {}
     assert "never_reject" not in result
 
@@ -114,7 +114,7 @@ def test_without_strangers_there_is_no_open_set(tmp_path: Path) -> None:
 def test_without_strangers_to_choose_by_95_percent_of_the_knowns_are_accepted(tmp_path: Path) -> None:
     run = run_on(tmp_path, "plain", ("train", "val", "test", "open_test"))
     _, logits = run.outputs(run.experiment.data.build("val"))
-    chosen = measure_run(run)["open"]["max_logit"]["validation"]["threshold"]
+    chosen = measure_run(run).table["open"]["max_logit"]["validation"]["threshold"]
     assert np.mean(logits.max(axis=1).astype(np.float64) >= chosen) == 0.95  # 19 of 20
 
 

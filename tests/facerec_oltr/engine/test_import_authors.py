@@ -116,9 +116,11 @@ def test_a_resnet_152_gives_the_authors_logits_too(case: str, stages: int, root:
 def test_an_imported_run_is_measured_as_any(root: Path, tmp_path: Path) -> None:
     experiment = experiment_of("oltr_authors", root)
     import_authors(written(authors_checkpoint("imagenet_stage_2"), tmp_path), experiment, tmp_path / "run")
-    figures = measure_run(load_run(tmp_path / "run"))
+    figures = measure_run(load_run(tmp_path / "run")).table
     assert figures["images"] == {"train": 14, "val": 7, "test": 14, "open_test": 3}
     assert "memory" in figures["open"]
+    schedule = experiment.schedule.model_copy(update={"batch_size": 8, "validate_every": 0})
+    experiment = experiment.model_copy(update={"schedule": schedule})
     with pytest.raises(ConfigError, match=r"holds another run: experiment.method is 'oltr_authors_imported' there"):
         train(experiment, tmp_path / "run")
 

@@ -311,7 +311,7 @@ def test_weights_that_the_last_step_broke_are_an_error(
         with torch.no_grad():
             self.param_groups[0]["params"][-1].view(-1)[0] = float("inf")
 
-    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 64})})
+    one_step = tiny_oltr.model_copy(update={"schedule": tiny_oltr.schedule.model_copy(update={"batch_size": 14})})
     monkeypatch.setattr(torch.optim.SGD, "step", breaks)
     with pytest.raises(TrainingError, match=r"stage 'plain', epoch 1: backbone\..* has become NaN or infinite"):
         train(one_step, tmp_path / "run")
@@ -326,3 +326,12 @@ def test_an_input_that_alone_breaks_the_loss_is_named(
     alone = r"step \d+: the loss is nan; .* in the batch and has logits that are not finite: train\.npz: vector 7$"
     with pytest.raises(TrainingError, match=alone):
         train(on_vectors(vectors, method="plain"), tmp_path / "run")
+
+
+def test_a_batch_larger_than_the_set_is_refused_before_anything_is_written(
+    tiny_oltr: Experiment, tmp_path: Path
+) -> None:
+    schedule = tiny_oltr.schedule.model_copy(update={"batch_size": 15})
+    with pytest.raises(TrainingError, match=r"batch_size is 15, more than the 14 inputs .*; set it to 14 or less"):
+        train(tiny_oltr.model_copy(update={"schedule": schedule}), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
