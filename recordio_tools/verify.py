@@ -18,7 +18,9 @@ from recordio_tools.checks.neighbours import check_listing, check_property, read
 from recordio_tools.checks.repeats import check_repeats
 from recordio_tools.checks.roles import assign_roles
 from recordio_tools.checks.survey import Survey, survey
+from recordio_tools.checks.view import check_view
 from recordio_tools.faces import record_file
+from recordio_tools.view import view_folder
 
 __all__ = ["Finding", "Report", "verify"]
 
@@ -28,11 +30,12 @@ class Report:
     """What `verify` found.
 
     Attributes:
-        rec: The record file.
+        rec: The record file; of a view the one that it looks into, or `view.npz` where that is not known.
         bytes: Its size.
-        records: Its whole records.
+        records: Its whole records; of a view those that it uses.
         images: Those of them that are images; 0 in a file of anything else.
         identities: The classes that its images have.
+        of_view: Whether it is a view's.
         findings: The first of each code, in the order of the checks.
         counts: How many there are of each code, those that `findings` leaves out included.
         totals: How many there are of each severity.
@@ -46,6 +49,7 @@ class Report:
     findings: tuple[Finding, ...]
     counts: dict[str, int]
     totals: dict[Severity, int]
+    of_view: bool = False
 
     @property
     def damaged(self) -> bool:
@@ -67,8 +71,11 @@ def verify(
     code. Labels, ranges and tables are a face set's: a folder, or a record file beside a `property` or with
     identity records. In a file of anything but image records framing and index are checked, which a note says.
 
+    Of a view its own files are checked, whether the set that it looks into is still the one that it was made for,
+    and then the records that it uses; what else is wrong with that set is not looked for.
+
     Args:
-        path: A set's folder, or a record file; `property` and a listing beside it are looked at too.
+        path: A set's folder, a view's, or a record file; `property` and a listing beside it are looked at too.
         decode: Decode every image with OpenCV.
         duplicates: Look for images with the same bytes, within an identity and across identities.
         limit: Findings kept of each code; the others are counted.
@@ -78,15 +85,24 @@ def verify(
         SourceError: There is no record file, or `decode` was asked for and OpenCV cannot be loaded.
     """
     path = Path(path)
-    rec = record_file(path)
     out = Findings(limit)
+    folder = view_folder(path)
+    if folder is not None:
+        used = check_view(folder, out, decode=decode, duplicates=duplicates, progress=progress)
+        counted = used.size, used.records, used.images, used.identities
+        return Report(used.rec, *counted, tuple(out.kept), *_numbers(out), of_view=True)
+    rec = record_file(path)
     found = survey(rec, out, decode=decode, digests=duplicates, progress=progress)
     is_set = path.is_dir() or rec.with_name("property").exists()
     images, identities = _check_contents(found, out, is_set=is_set, in_folder=path.is_dir(), duplicates=duplicates)
-    totals: dict[Severity, int] = {severity: out.total(severity) for severity in SEVERITIES}
-    counts = {code: number for code, number in out.counts.items() if number}
     size, records = len(found.buffer), len(found.table)
-    return Report(rec, size, records, images, identities, tuple(out.kept), counts, totals)
+    return Report(rec, size, records, images, identities, tuple(out.kept), *_numbers(out))
+
+
+def _numbers(out: Findings) -> tuple[dict[str, int], dict[Severity, int]]:
+    """How many findings there are of each code, and of each severity."""
+    counts = {code: number for code, number in out.counts.items() if number}
+    return counts, {severity: out.total(severity) for severity in SEVERITIES}
 
 
 def _check_contents(

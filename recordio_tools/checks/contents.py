@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recordio_tools import framing
 from recordio_tools.checks.findings import Findings
@@ -196,12 +197,7 @@ def range_bounds(found: Survey, places: Int64s) -> Int64s:
 def check_labels(tell: Teller, roles: Roles, classes: int | None) -> "IdentityLabels":
     """Each image's label: a class, the same within an identity, below `classes` where `property` says so."""
     found, table = tell.found, tell.found.table
-    whole = table.whole_labels() & roles.images
-    tell.records(
-        "labels.not-whole",
-        np.flatnonzero(roles.images & ~table.whole_labels()),
-        lambda place: f"found label {table.labels[place, 0]:g}, expected a whole number from 0 to 2^24",
-    )
+    whole = check_whole_labels(tell, roles)
     most = identity_labels(found, roles)
     mixed = np.flatnonzero(most.expected >= 0)
     tell.records(
@@ -223,6 +219,18 @@ def check_labels(tell: Teller, roles: Roles, classes: int | None) -> "IdentityLa
         )
     _check_unused(tell, np.unique(table.labels[whole, 0]).astype(np.int64), classes)
     return most
+
+
+def check_whole_labels(tell: Teller, roles: Roles) -> NDArray[np.bool_]:
+    """Each image's label alone; the mask of the images that have one."""
+    table = tell.found.table
+    whole = table.whole_labels()
+    tell.records(
+        "labels.not-whole",
+        np.flatnonzero(roles.images & ~whole),
+        lambda place: f"found label {table.labels[place, 0]:g}, expected a whole number from 0 to 2^24",
+    )
+    return roles.images & whole
 
 
 class IdentityLabels:

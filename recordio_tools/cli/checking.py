@@ -108,5 +108,8 @@ def _verdict(path: Path, report: "Report") -> str:
     said = ", ".join(f"{report.totals[severity]:,} {severity}(s)" for severity in SEVERITIES if report.totals[severity])
     if report.damaged:
         advice = f"; save what is whole with: recordio repair {path} OUT" if report.records else ""
+        if report.of_view:
+            first = f"once {report.rec} is sound, " if report.rec.suffix == ".rec" else ""
+            advice = f"; {first}make the view anew with: recordio build-lt"
         return f"{path}: DAMAGED: {said} in {held}{advice}"
     return f"{path}: sound: {held}; {said or 'nothing to say against it'}"
