@@ -34,7 +34,7 @@ from recordio_tools.header import Header, unpack
 from recordio_tools.index import Index, Int64s
 from recordio_tools.reader import Reader
 from recordio_tools.set_writer import MANIFEST, VIEW
-from recordio_tools.view import View, is_view, read_view
+from recordio_tools.view import View, is_view, read_view, view_folder
 
 
 class FaceSet:
@@ -224,7 +224,7 @@ class FaceSet:
                 f"{self.path}: {source.reader.path} has no image of key {view.keys[missing[0]]}; "
                 "make the view anew with: recordio build-lt"
             )
-        return Reader(view.records.path, Index(view.keys, source.offsets()[places], source.reader.index.path))
+        return Reader(view.records.path, Index(view.keys, source.offsets()[places], self.path / VIEW))
 
     def _listed_through(self, view: View) -> tuple[list[str], ListedPaths] | None:
         """(names, paths) as the listing beside the records has them."""
@@ -256,6 +256,16 @@ class FaceSet:
                 f"{claimed.path}: says {claimed.images:,} images but {self.reader.path} has {len(self):,}"
             )
         return claimed.classes, (claimed.height, claimed.width)
+
+
+def open_records(path: Path) -> Reader:
+    """The records of a set's folder or of any record file; of a view, named by its folder or file, its images' alone.
+
+    Raises:
+        SourceError: It is not there.
+        FaceSetError, DamageError, IndexMismatchError: It is broken; as Reader, and of a view as FaceSet.
+    """
+    return Reader(record_file(path)) if view_folder(path) is None else FaceSet(path).reader
 
 
 def record_file(path: Path) -> Path:
