@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recordio_tools._threads import workers_of
 from recordio_tools.checks.contents import Teller, check_ids, check_images, check_labels, check_ranges
 from recordio_tools.checks.findings import SEVERITIES, Finding, Findings, Severity
 from recordio_tools.checks.neighbours import check_listing, check_property, read_property_of
@@ -63,6 +64,7 @@ def verify(
     decode: bool = False,
     duplicates: bool = True,
     limit: int = 100,
+    workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Look for all that can be wrong with a record file, its index and, in a face set, its tables and images.
@@ -79,20 +81,23 @@ def verify(
         decode: Decode every image with OpenCV.
         duplicates: Look for images with the same bytes, within an identity and across identities.
         limit: Findings kept of each code; the others are counted.
+        workers: Images that are decoded at a time; by default one for each core that may be used. What is found, and
+            in which order, is the same for any number.
         progress: Called with (bytes done, bytes in all).
 
     Raises:
-        SourceError: There is no record file, or `decode` was asked for and OpenCV cannot be loaded.
+        SourceError: There is no record file, `workers` is below 1, or `decode` was asked for and OpenCV cannot be
+            loaded.
     """
     path = Path(path)
-    out = Findings(limit)
+    out, workers = Findings(limit), workers_of(workers)
     folder = view_folder(path)
     if folder is not None:
-        used = check_view(folder, out, decode=decode, duplicates=duplicates, progress=progress)
+        used = check_view(folder, out, decode=decode, duplicates=duplicates, workers=workers, progress=progress)
         counted = used.size, used.records, used.images, used.identities
         return Report(used.rec, *counted, tuple(out.kept), *_numbers(out), of_view=True)
     rec = record_file(path)
-    found = survey(rec, out, decode=decode, digests=duplicates, progress=progress)
+    found = survey(rec, out, decode=decode, digests=duplicates, workers=workers, progress=progress)
     is_set = path.is_dir() or rec.with_name("property").exists()
     images, identities = _check_contents(found, out, is_set=is_set, in_folder=path.is_dir(), duplicates=duplicates)
     size, records = len(found.buffer), len(found.table)

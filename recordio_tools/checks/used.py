@@ -1,6 +1,7 @@
 """The records of a file that a view uses, read alone and in the order of the file: a fraction of MS1M's 28 GB."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from recordio_tools._mapped import map_file
 from recordio_tools.checks.findings import Findings
 from recordio_tools.checks.loose_index import LooseIndex, positions_of
-from recordio_tools.checks.survey import Survey
+from recordio_tools.checks.survey import Survey, look_through
 from recordio_tools.checks.table import Rows
 from recordio_tools.checks.walk import Fault, Record, walk
 from recordio_tools.images import require_opencv
@@ -23,6 +24,7 @@ def survey_used(
     *,
     decode: bool,
     digests: bool,
+    workers: int | None,
     progress: Callable[[int, int], None],
 ) -> Survey:
     """As `survey`, of those records alone to which `entries` of the index point.
@@ -39,13 +41,15 @@ def survey_used(
     starts, ends, keys = _spans(rec, index, entries, len(buffer), findings)
     rows = Rows(decode=decode, digests=digests)
     told = np.zeros(len(starts), bool)
-    for event in _walk_spans(buffer, starts, ends, progress):
-        place = int(np.searchsorted(starts, event.offset, "right")) - 1
-        if isinstance(event, Fault):
-            findings.add(event.code, rec, event.text, key=int(keys[place]), offset=event.offset)
-            told[place] |= event.code != "framing.padding"
-        elif event.offset == starts[place]:
-            rows.add(*event)
+    with closing(look_through(_walk_spans(buffer, starts, ends, progress), rows, workers)) as looked:
+        for event in looked:
+            offset = event.offset if isinstance(event, Fault) else event[0]
+            place = int(np.searchsorted(starts, offset, "right")) - 1
+            if isinstance(event, Fault):
+                findings.add(event.code, rec, event.text, key=int(keys[place]), offset=offset)
+                told[place] |= event.code != "framing.padding"
+            elif offset == starts[place]:
+                rows.add(*event)
     table = rows.table()
     there = positions_of(starts, table.offsets) >= 0
     for place in np.flatnonzero(~there & ~told).tolist():

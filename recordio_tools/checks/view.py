@@ -51,6 +51,7 @@ def check_view(
     *,
     decode: bool,
     duplicates: bool,
+    workers: int | None,
     progress: Callable[[int, int], None],
 ) -> Used:
     """Look for all that can be wrong with the view in `folder`; as `verify`.
@@ -72,7 +73,7 @@ def check_view(
     used, kept = Used(folder / VIEW, (folder / VIEW).stat().st_size), np.empty(0, np.int64)
     if entry is not None and there and arrays is not None:
         view = View(*arrays, entry.records)
-        found = _survey(view, faces, out, decode=decode, digests=duplicates, progress=progress)
+        found = _survey(view, faces, out, decode=decode, digests=duplicates, workers=workers, progress=progress)
         size = None if said is None else (said.height, said.width)
         used, kept = _check_records(found, view, size, out, duplicates=duplicates)
     manifest = _manifest(folder)
@@ -139,6 +140,7 @@ def _survey(
     *,
     decode: bool,
     digests: bool,
+    workers: int | None,
     progress: Callable[[int, int], None],
 ) -> Survey:
     """What is known of the records of the view's images; keys of no image become findings."""
@@ -157,7 +159,7 @@ def _survey(
     absent = view.keys[missing & bool(len(index.keys))]  # that there is no index is told already
     out.add_each("view.key", absent, len(absent), lambda key: out.add("view.key", rec, text, key=key))
     entries = by_key[places[~missing]]
-    return survey_used(rec, index, entries, out, decode=decode, digests=digests, progress=progress)
+    return survey_used(rec, index, entries, out, decode=decode, digests=digests, workers=workers, progress=progress)
 
 
 def _check_records(

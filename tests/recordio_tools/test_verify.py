@@ -3,6 +3,7 @@
 import random
 import re
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -538,6 +539,52 @@ def test_a_record_of_parts_that_is_too_long(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("recordio_tools.checks.walk.MAX_LENGTH", 63)
     report = verify(tmp_path / "x.rec")
     assert [one for one in seen(report) if one[0].startswith("framing")] == [("framing.oversized", 9, 72)]
+
+
+def test_the_number_of_workers_changes_no_finding(tmp_path: Path) -> None:
+    """60 images, of which every seventh cannot be decoded, every eleventh is too large, one is of several parts."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    with Writer(folder / "train.rec") as writer:
+        for key in range(60):
+            image = picture(key)
+            if key % 7 == 0:
+                image = image[:33] + b"\0" * (len(image) - 45) + image[-12:]
+            elif key % 11 == 0:
+                image = image[:16] + struct.pack(">II", 50_000, 50_000) + image[24:]
+            elif key == 20:
+                image += b"\0" * (-len(image) % 4) + MAGIC
+            writer.write(key, pack(Header(0, float(key // 6), key), image))
+    (folder / "property").write_text("10,8,6\n")
+    raw = bytearray((folder / "train.rec").read_bytes())
+    for key in (30, 45):
+        raw[int(Reader(folder / "train.rec").index.offsets[key]) + 7] = 0xA0
+    (folder / "train.rec").write_bytes(raw)
+    reports = [verify(folder, decode=True, workers=workers) for workers in (1, 2, 5, None)]
+    assert all(report == reports[0] for report in reports)
+    counts = reports[0].counts
+    assert (counts["framing.bad-flag"], counts["image.undecodable"], counts["image.too-large"]) == (2, 9, 5)
+    keys = [one.key for one in reports[0].findings if one.code == "image.undecodable"]
+    assert keys == [0, 7, 14, 21, 28, 35, 42, 49, 56]
+    assert threading.active_count() == 1
+    with pytest.raises(SourceError, match="0 workers were given, expected 1 or more"):
+        verify(folder, decode=True, workers=0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_interrupt_or_a_fault_of_ours_ends_all_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], workers: int
+) -> None:
+    home = Home(tmp_path / "set")
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recordio_tools.checks.table.decode_rgb", broken)
+    with pytest.raises(error):
+        verify(home.folder, decode=True, workers=workers)
+    assert threading.active_count() == 1
 
 
 def test_a_million_faults_are_counted_not_kept(tmp_path: Path) -> None:
