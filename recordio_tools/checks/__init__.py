@@ -3,7 +3,7 @@
 findings    what a finding is, and every code there is
 walk        bytes → whole records and faults, past every fault
 loose_index the `.idx` text → its good lines, past every bad one
-sniff       an image's kind and size from its first bytes
+sniff       what is wrong with an image, undecoded
 table       one row a record: what is kept of it
 survey      one pass over the file: walk, index and table brought together
 roles       which record is an image, which an identity, which the header

@@ -13,6 +13,7 @@ from recordio_tools.checks.sniff import STATE_CODES, State
 from recordio_tools.checks.survey import Survey
 from recordio_tools.errors import DamageError
 from recordio_tools.header import FLOAT32_EXACT, unpack
+from recordio_tools.image_header import MAX_SIDE, format_of
 from recordio_tools.index import Int64s
 
 Text = str | Callable[[int], str]
@@ -71,15 +72,19 @@ def _state_text(found: Survey, place: int, state: State) -> str:
             unpack(memoryview(payload))
         except DamageError as error:
             return f"found {error.found}, expected {error.expected}"
-    size = len(payload) - 24 - 4 * int(found.table.flags[place])
+    image = payload[24 + 4 * int(found.table.flags[place]) :]
+    size = len(image)
     height, width = found.table.sizes[place].tolist()
     return {
         State.EMPTY: "found no byte behind the labels, expected an image",
         State.CUT: f"found an image of {size:,} bytes without its end mark, expected a whole one",
-        State.HEADER: f"found {size:,} bytes that begin as JPEG or PNG but tell no size, expected an image",
+        State.HEADER: f"found {size:,} bytes that begin as {format_of(image)} but tell no size, expected an image",
         State.UNKNOWN: f"found {size:,} bytes of no image format known here, expected JPEG or PNG",
-        State.LARGE: f"found an image that claims {height:,} x {width:,} pixels, too many to decode it here",
-        State.UNDECODABLE: f"found {size:,} bytes that OpenCV cannot decode, expected an image",
+        State.LARGE: (
+            f"found an image that claims {height:,} x {width:,} pixels, expected {MAX_SIDE:,} a side at most; "
+            "it is not decoded here"
+        ),
+        State.UNDECODABLE: f"found {size:,} bytes that cannot be decoded, expected an image",
     }[state]
 
 

@@ -110,6 +110,8 @@ def look_through(
 
     Close it as `in_order`.
     """
+    if not rows.decode:
+        return (event if isinstance(event, Fault) else (event.offset, rows.look(event.payload)) for event in events)
 
     def taken() -> Iterator[tuple[int, bytes | memoryview, Row | None] | Fault]:
         for event in events:
@@ -126,7 +128,7 @@ def look_through(
         offset, payload, row = item
         return offset, row or rows.look(payload)
 
-    return in_order(look, taken(), workers_of(workers) if rows.decode else 1)
+    return in_order(look, taken(), workers_of(workers))
 
 
 def _own_index(

@@ -6,7 +6,6 @@ import math
 import struct
 import threading
 from array import array
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +16,14 @@ from recordio_tools.header import FLOAT32_EXACT, HEADER
 from recordio_tools.images import decode_rgb
 from recordio_tools.index import Int64s
 
-_LARGEST = 1 << 26  # pixels; an image that claims more is not decoded
+_NO_DIGEST = bytes(16)
 _SMALL = 1 << 22  # pixels; of larger ones one is decoded at a time, so memory does not grow with the threads
 _room = threading.Lock()
 _LABEL = struct.Struct("<f")
 
 
-class Row(NamedTuple):
-    """What is kept of one record; see `Table`."""
-
-    id: int
-    flag: int
-    first: float
-    second: float
-    state: State
-    height: int
-    width: int
-    digest: bytes
+Row = tuple[int, int, float, float, State, int, int, bytes]
+"""What is kept of one record, see `Table`: id, flag, first and second label, state, height, width, digest."""
 
 
 class Rows:
@@ -65,22 +55,21 @@ class Rows:
                 state, height, width = sniff(image)
                 if self.decode and state in (State.FINE, State.UNKNOWN):
                     state, height, width = _decoded(image, height, width)
-        digest = bytes(16)
-        if self._hash and len(image):
-            digest = hashlib.blake2b(image, digest_size=16).digest()
-        return Row(key, flag, first, second, state, height, width, digest)
+        digest = hashlib.blake2b(image, digest_size=16).digest() if self._hash and len(image) else _NO_DIGEST
+        return key, flag, first, second, state, height, width, digest
 
     def add(self, offset: int, row: Row) -> None:
         """Keep what `look` gave of the record at `offset`."""
+        key, flag, first, second, state, height, width, digest = row
         self._offsets.append(offset)
-        self._ids.append(row.id)
-        self._flags.append(row.flag)
-        self._labels.extend((row.first, row.second))
-        self._states.append(row.state)
-        self._heights.append(row.height)
-        self._widths.append(row.width)
+        self._ids.append(key)
+        self._flags.append(flag)
+        self._labels.extend((first, second))
+        self._states.append(state)
+        self._heights.append(height)
+        self._widths.append(width)
         if self._hash:
-            self._digests += row.digest
+            self._digests += digest
 
     def table(self) -> "Table":
         """The columns of all rows so far."""
@@ -157,10 +146,8 @@ def _column(values: "array[int]", dtype: type) -> NDArray:
 
 
 def _decoded(image: bytes | memoryview, height: int, width: int) -> tuple[State, int, int]:
-    """(state, height, width) after decoding the whole image."""
-    if height * width > _LARGEST:
-        return State.LARGE, height, width
-    one_at_a_time = _room if height * width > _SMALL else contextlib.nullcontext()
+    """(state, height, width) after decoding the whole image, of which `height` and `width` are known, or 0."""
+    one_at_a_time = contextlib.nullcontext() if 0 < height * width <= _SMALL else _room
     try:
         with one_at_a_time:
             height, width = decode_rgb(image, "").shape[:2]

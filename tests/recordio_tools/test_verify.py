@@ -128,7 +128,7 @@ def _(home: Home) -> Expected:
 
 def _several_parts(home: Home) -> int:
     """Make image 5 a record of three parts; the offset of its second one."""
-    image = b"BM" + b"\0" * 6 + MAGIC + b"\1" * 12 + MAGIC + b"\2" * 8
+    image = b"P5 6 8 1" + MAGIC + b"\1" * 12 + MAGIC + b"\2" * 8
     home.put(5, pack(Header(2, [2, 1.0], 5), image))
     assert verify(home.folder).counts == {}
     return home.rec.read_bytes().index(MAGIC, home.offsets[5] + 4)
@@ -155,7 +155,7 @@ def _(home: Home) -> Expected:
 
 @case("framing.padding")
 def _(home: Home) -> Expected:
-    home.put(5, pack(Header(2, [2, 1.0], 5), b"BM" + b"\1" * 7))  # 41 bytes, so three of padding
+    home.put(5, pack(Header(2, [2, 1.0], 5), b"P5 6 8 1\n"))  # 41 bytes, so three of padding
     home.poke(home.offsets[5] + 8 + 43, b"\1")
     return [("framing.padding", 5, home.offsets[5])]
 
