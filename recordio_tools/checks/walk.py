@@ -4,6 +4,11 @@ A magic at a multiple of 4 is the head of a part wherever it stands, since write
 `framing`). So the heads are found first, by their bytes alone, and each part's flag and length are then held
 against the place of the next head: a length that was changed cannot swallow the records behind it. Every head
 is looked at once, so hostile bytes cost no more time than honest ones.
+
+`rebuild` and Reader judge by `framing.check_end` instead, which believes a record with a magic inside unless a readable
+record stands there. That keeps the records of writers that do not cut at magics, but it may have to look at the same
+heads again for every record ahead of them, and it gives no code for a fault: neither rule can serve both. So such a
+record is read and indexed, and is an overrun here, as the format has it.
 """
 
 from collections.abc import Callable, Iterator

@@ -14,6 +14,7 @@ from recordio_tools import Header, Reader, Writer, pack
 from recordio_tools.checks.findings import CODES
 from recordio_tools.errors import DamageError, RecordIOError, SourceError
 from recordio_tools.images import encode_rgb
+from recordio_tools.rebuild import rebuild
 from recordio_tools.verify import Report, verify
 
 MAGIC = b"\x0a\x23\xd7\xce"
@@ -529,6 +530,19 @@ def test_a_shuffled_set_gives_no_finding(tmp_path: Path) -> None:
             writer.write(key, pack(Header(2, [old // 3, 1.0], old), picture(old)))
     (tmp_path / "property").write_text("3,8,6\n6\nshuffled\n2024-01-31 10:00:00\n")
     assert seen(verify(tmp_path)) == []
+
+
+def test_a_magic_that_was_not_cut_is_read_and_told(tmp_path: Path) -> None:
+    """By a writer that does not cut: no reader of ours loses the record, and verify says what breaks the format."""
+    payloads = [b"a" * 40, b"b" * 16 + MAGIC + b"\x99\x12\x13\xf4" + b"c" * 40, b"d" * 40]
+    rec = tmp_path / "x.rec"
+    rec.write_bytes(b"".join(MAGIC + struct.pack("<I", len(payload)) + payload for payload in payloads))
+    rec.with_suffix(".idx").write_text("0\t0\n1\t48\n2\t120\n")
+    assert [Reader(rec).read(key) for key in range(3)] == payloads
+    made, damages = rebuild(rec)
+    assert (made.offsets.tolist(), damages.total) == ([0, 48, 120], 0)
+    found = seen(verify(rec))[:2]
+    assert found == [("framing.overrun", 1, 48), ("framing.bad-flag", None, 72)]
 
 
 def test_a_record_of_parts_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
