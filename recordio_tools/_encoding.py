@@ -1,26 +1,13 @@
-"""A photo's bytes → the bytes that the set keeps of it, several photos at a time and always in their order.
+"""A photo's bytes → the bytes that the set keeps of it."""
 
-Threads, not processes: OpenCV gives the interpreter free while it decodes, resizes and encodes, which is nearly
-all of the work, so two threads are as fast as two forked processes and start at once; and a thread needs no
-fork beside torch's threads, no guard in the caller's script, and dies with its process.
-"""
-
-import contextlib
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from recordio_tools.errors import SourceError
 from recordio_tools.image_header import read_header
 from recordio_tools.images import decode_rgb, encode_rgb, fit_square
 
 Format = Literal["jpg", "png"]
-Done = TypeVar("Done")
-
-_BATCH = 8  # photos a task: less handing over between threads
 
 
 @dataclass(frozen=True)
@@ -76,33 +63,3 @@ class Encoding:
 
 class MisfitError(SourceError):
     """A photo that can be read, but not kept as it is."""
-
-
-def usable_cores() -> int:
-    """The number of processor cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def in_order(work: Callable[[int], Done], places: Sequence[int], workers: int) -> Generator[Done, None, None]:
-    """`work` of each of `places`, in their order, done by `workers` threads at once.
-
-    No more than three tasks of a few photos wait for each thread, so memory does not grow with their number. An
-    exception in `work` comes out at its place. Close the iterator (`contextlib.closing`) to stop early: what has
-    begun is waited for, the rest is dropped.
-    """
-    if workers == 1:
-        yield from map(work, places)
-        return
-
-    def some(first: int) -> list[Done]:
-        return [work(place) for place in places[first : first + _BATCH]]
-
-    waiting: deque[Future[list[Done]]] = deque()
-    with ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as stop:
-        stop.callback(pool.shutdown, wait=False, cancel_futures=True)
-        for first in range(0, len(places), _BATCH):
-            waiting.append(pool.submit(some, first))
-            if len(waiting) == 3 * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()

@@ -8,11 +8,11 @@ import numpy as np
 from recordio_tools._made_folder import close_folder, made_folder
 from recordio_tools.contents import Entry, describe, each_once, select, suffix_of
 from recordio_tools.errors import DamageError, SourceError
-from recordio_tools.faces import FaceSet, record_file
+from recordio_tools.faces import FaceSet, open_records
 from recordio_tools.header import unpack
 from recordio_tools.index import Int64s
-from recordio_tools.reader import Reader
 from recordio_tools.set_writer import SET_FILES
+from recordio_tools.view import view_folder
 from recordio_tools.whole import refuse_source, write_whole
 
 
@@ -23,10 +23,10 @@ class Selection:
     >>> chosen.write("photos")
 
     Args:
-        source: A face set's folder, or any record file.
-        keys: Keys or ranges of keys, see `contents.select`.
-        positions: Positions among a face set's images, from 0.
-        identities: Labels of a face set; all of an identity's images.
+        source: A face set's folder, a view's, or any record file.
+        keys: Keys or ranges of keys, see `contents.select`; a view has those that its images have in its records.
+        positions: Positions among a face set's images, from 0; a view's are its own.
+        identities: Labels of a face set, a view's own; all of an identity's images.
         raw: Take the whole record, header and labels included, of any kind of record.
 
     Raises:
@@ -44,8 +44,8 @@ class Selection:
         identities: Sequence[int] = (),
         raw: bool = False,
     ) -> None:
-        self._given, self._raw = Path(source), raw
-        self.reader = Reader(record_file(self._given))
+        self._given, self._raw = view_folder(Path(source)) or Path(source), raw
+        self.reader = open_records(self._given)
         chosen = [select(self.reader, keys)]
         if positions or identities:
             chosen.append(_places_of_images(FaceSet(source), positions, identities))

@@ -32,9 +32,9 @@ from recordio_tools._words import positions
 from recordio_tools.errors import DamageError, FaceSetError, SourceError
 from recordio_tools.header import Header, unpack
 from recordio_tools.index import Index, Int64s
-from recordio_tools.reader import Reader
+from recordio_tools.reader import Access, Reader
 from recordio_tools.set_writer import MANIFEST, VIEW
-from recordio_tools.view import View, is_view, read_view
+from recordio_tools.view import View, is_view, read_view, view_folder
 
 
 class FaceSet:
@@ -44,6 +44,12 @@ class FaceSet:
     >>> pixels, label = faces.image(0), faces.labels[0]
 
     Safe to share with worker processes and threads, as its Reader is.
+
+    Args:
+        path: The folder, a record file, or a view's `view.npz`.
+        access: How records are read, see `Reader`: "mapped", or "positioned" for random images of a cold file. Opening
+            a set reads its tables from the mapped file either way.
+        cache: Keep the parsed index beside its text for the next time, see `Index.load`.
 
     Attributes:
         path: The folder, or the record file that was given.
@@ -59,20 +65,22 @@ class FaceSet:
 
     Raises:
         SourceError: The folder or a file of it is missing.
+        RecordIOError: There is no such `access`.
         FaceSetError: The set's own tables contradict each other.
         DamageError, IndexMismatchError: As Reader.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, access: Access = "mapped", cache: bool = False) -> None:
         self.path = Path(path).parent if Path(path).name == VIEW else Path(path)
+        self._cache = cache
         self.notes: tuple[str, ...] = ()
         self.view = read_view(self.path) if is_view(self.path) else None
         if self.view is not None:
-            self.reader = self._look_through(self.view)
+            self.reader = self._look_through(self.view, access)
             self.property = read_property(self.path / "property")
             self.ranges, self.keys, self.labels = None, self.view.keys, self.view.labels
         else:
-            self.reader = Reader(record_file(self.path))
+            self.reader = Reader(record_file(self.path), access=access, cache=cache)
             self.property = read_property(self.reader.path.with_name("property"))
             ranges = read_ranges(self.reader)
             self.ranges, self.notes = (None, ()) if ranges is None else ranges
@@ -145,7 +153,7 @@ class FaceSet:
         """
         if self.view is not None:
             records = self.view.records
-            if FaceSet(records.path).fingerprint != records.fingerprint:
+            if FaceSet(records.path, cache=self._cache).fingerprint != records.fingerprint:
                 raise FaceSetError(
                     f"{self.path}: {records.path} is not the file of when the view was made; put the old one "
                     "back, or make the view anew with: recordio build-lt"
@@ -213,9 +221,9 @@ class FaceSet:
             )
         return listing.names(self.classes), listing
 
-    def _look_through(self, view: View) -> Reader:
+    def _look_through(self, view: View, access: Access) -> Reader:
         """A reader of the images of `view` alone, once its records are known to be those it was made for."""
-        source = FaceSet(view.records.path)
+        source = FaceSet(view.records.path, cache=self._cache)
         view.records.check(source.reader, self.path)
         places = source.find(view.keys)
         missing = np.flatnonzero(places < 0)
@@ -224,11 +232,12 @@ class FaceSet:
                 f"{self.path}: {source.reader.path} has no image of key {view.keys[missing[0]]}; "
                 "make the view anew with: recordio build-lt"
             )
-        return Reader(view.records.path, Index(view.keys, source.offsets()[places], source.reader.index.path))
+        index = Index(view.keys, source.offsets()[places], self.path / VIEW)
+        return Reader(view.records.path, index, access=access)
 
     def _listed_through(self, view: View) -> tuple[list[str], ListedPaths] | None:
         """(names, paths) as the listing beside the records has them."""
-        source = FaceSet(view.records.path)
+        source = FaceSet(view.records.path, cache=self._cache)
         if source._listed is None:
             return None
         names, paths = source._listed
@@ -256,6 +265,16 @@ class FaceSet:
                 f"{claimed.path}: says {claimed.images:,} images but {self.reader.path} has {len(self):,}"
             )
         return claimed.classes, (claimed.height, claimed.width)
+
+
+def open_records(path: Path) -> Reader:
+    """The records of a set's folder or of any record file; of a view, named by its folder or file, its images' alone.
+
+    Raises:
+        SourceError: It is not there.
+        FaceSetError, DamageError, IndexMismatchError: It is broken; as Reader, and of a view as FaceSet.
+    """
+    return Reader(record_file(path)) if view_folder(path) is None else FaceSet(path).reader
 
 
 def record_file(path: Path) -> Path:

@@ -2,7 +2,10 @@
 
 A few bytes can claim an image of many gigabytes (a decompression bomb), and OpenCV believes them up to 2^30 pixels.
 So every image is measured here before it is decoded. Only formats that are known here are let through: a claim
-that cannot be read cannot be checked.
+that cannot be read cannot be checked. Of a JPEG the markers are found as OpenCV's libjpeg finds them, past garbage
+between them and past lengths below 2; where OpenCV sees no size there is none.
+
+An image may be a view into a record file: nothing but the few bytes that are looked at is copied.
 """
 
 import re
@@ -14,7 +17,22 @@ MAX_SIDE = 10_000
 """The longest side that is decoded. A photo is padded to a square, and 10,000 × 10,000 RGB pixels are 300 MB;
 the largest full-frame cameras make 9,504 × 6,336, a face crop has a few hundred."""
 
+Encoded = bytes | memoryview
+
+_START = 12  # bytes that tell every format from the others
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_END_OF_JPEG = b"\xff\xd9"
+_EOI, _SOS = 0xD9, 0xDA
+_PICTURE = frozenset({_EOI, _SOS})  # no header behind these
+_FRAMES_OR_PICTURE = _PICTURE | (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC})
+_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})  # garbage, or a marker without a segment
+_FRAME = struct.Struct(">xxxHH")  # length, bits, then height and width
+_PREFIX = 1024
+_MOST_MARKERS = 100_000  # ahead of the picture; a large colour profile has 256
+_WINDOW = 256  # bytes that are searched for a marker at once
+_LONGEST_PNM = 1 << 16  # bytes of a header, comments included
+_LARGEST_PNG = (1 << 31) - 1
 _PNM_NUMBER = re.compile(rb"(?:[ \t\n\v\f\r]|#[^\n\r]*[\n\r])+([0-9]{1,10})(?=[ \t\n\v\f\r])")
 _IMAGE_WIDTH, _IMAGE_LENGTH, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 322, 323
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's BYTE, SHORT, LONG, BigTIFF's LONG8
@@ -35,56 +53,102 @@ class ImageHeader(NamedTuple):
     height: int
 
 
-def read_header(data: bytes) -> ImageHeader | None:
-    """The header of an encoded image; None where the bytes are of no known format or the header is not whole."""
+def read_header(data: Encoded) -> ImageHeader | None:
+    """The header of an encoded image; None where the bytes are of no known format, or tell no size of one pixel."""
+    start = bytes(data[:_START])
     for format_, is_one, size_of in _FORMATS:
-        if is_one(data):
+        if is_one(start):
             try:
                 size = size_of(data)
-            except (struct.error, IndexError):  # the data end inside the header
+            except (struct.error, IndexError, OverflowError):  # the data end inside the header
                 return None
-            return ImageHeader(format_, *size) if size else None
+            return ImageHeader(format_, *size) if size and size[0] and size[1] else None
     return None
 
 
-def _png(data: bytes) -> tuple[int, int] | None:
-    return struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" else None
+def format_of(data: Encoded) -> str | None:
+    """The format that an encoded image begins as, whatever follows; None where it is none that is known here."""
+    start = bytes(data[:_START])
+    return next((format_ for format_, is_one, _ in _FORMATS if is_one(start)), None)
 
 
-def _jpeg(data: bytes) -> tuple[int, int] | None:
-    """The first frame header (SOFn) ahead of the picture; markers are found as libjpeg finds them."""
+def is_cut_short(data: Encoded) -> bool:
+    """Whether a JPEG or PNG lacks its end mark: some decoders say nothing then and return half a face."""
+    if data[: len(_PNG)] == _PNG:
+        return data[-8:-4] != b"IEND" and b"IEND" not in bytes(data)
+    if data[-2:] == _END_OF_JPEG or data[: len(_JPEG)] != _JPEG:
+        return False
+    try:  # something may follow the end mark, and a thumbnail ahead of the picture has one of its own
+        marker, place = _find_marker(data, _PICTURE)
+    except IndexError:
+        return True
+    return marker == _SOS and bytes(data[place:]).rfind(_END_OF_JPEG) < 0
+
+
+def _png(data: Encoded) -> tuple[int, int] | None:
+    if data[12:16] != b"IHDR":
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return (width, height) if max(width, height) <= _LARGEST_PNG else None
+
+
+def _jpeg(data: Encoded) -> tuple[int, int] | None:
+    """The first frame header (SOFn) ahead of the picture."""
+    marker, place = _find_marker(data, _FRAMES_OR_PICTURE)
+    if marker in _PICTURE:
+        return None
+    height, width = _FRAME.unpack_from(data, place)
+    return width, height
+
+
+def _find_marker(data: Encoded, wanted: frozenset[int]) -> tuple[int, int]:
+    """(marker, place behind it) of the first of the `wanted` markers; IndexError where there is none."""
+    try:
+        return _walk_markers(bytes(data[:_PREFIX]), wanted)  # nearly always enough, and bytes are faster than a view
+    except IndexError:
+        return _walk_markers(data, wanted)
+
+
+def _walk_markers(data: Encoded, wanted: frozenset[int]) -> tuple[int, int]:
     place = 2
-    while True:
-        place = data.find(b"\xff", place)
-        if place < 0:
-            return None
-        while data[place] == 0xFF:
-            place += 1
-        marker = data[place]
-        place += 1
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD7:
-            continue  # garbage, or a marker that stands alone
-        if marker in (0xD9, 0xDA):
-            return None
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, place + 3)
-            return width, height
-        place += max(2, *struct.unpack_from(">H", data, place))
+    for _ in range(_MOST_MARKERS):
+        if data[place] != 0xFF:
+            place = _next_mark(data, place)
+        marker = data[place + 1]
+        place += 2
+        if marker in wanted:
+            return marker, place
+        if marker == 0xFF:
+            place -= 1  # any number of them may stand ahead of a marker
+        elif marker not in _ALONE:
+            length = data[place] << 8 | data[place + 1]
+            place += length if length > 2 else 2
+    raise IndexError
 
 
-def _pnm(data: bytes) -> tuple[int, int] | None:
-    width = _PNM_NUMBER.match(data, 2)
-    height = width and _PNM_NUMBER.match(data, width.end())
+def _next_mark(data: Encoded, place: int) -> int:
+    """Where the next 0xFF stands; the end of the data where none does."""
+    for start in range(place, len(data), _WINDOW):
+        hit = bytes(data[start : start + _WINDOW]).find(b"\xff")
+        if hit >= 0:
+            return start + hit
+    return len(data)
+
+
+def _pnm(data: Encoded) -> tuple[int, int] | None:
+    text = bytes(data[:_LONGEST_PNM])
+    width = _PNM_NUMBER.match(text, 2)
+    height = width and _PNM_NUMBER.match(text, width.end())
     return (int(width[1]), int(height[1])) if width and height else None
 
 
-def _bmp(data: bytes) -> tuple[int, int] | None:
+def _bmp(data: Encoded) -> tuple[int, int] | None:
     (length,) = struct.unpack_from("<I", data, 14)
     width, height = struct.unpack_from("<HH" if length == 12 else "<ii", data, 18)
     return abs(width), abs(height)  # a negative height says that the rows run downwards
 
 
-def _webp(data: bytes) -> tuple[int, int] | None:
+def _webp(data: Encoded) -> tuple[int, int] | None:
     kind = data[12:16]
     if kind == b"VP8X":
         width, width_high, height, height_high = struct.unpack_from("<HBHB", data, 24)
@@ -98,9 +162,9 @@ def _webp(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _tiff(data: bytes) -> tuple[int, int] | None:
+def _tiff(data: Encoded) -> tuple[int, int] | None:
     """The first directory's size; that of its tiles where they are larger, because a decoder allocates whole tiles."""
-    order = "<" if data.startswith(b"II") else ">"
+    order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, place)
@@ -118,11 +182,11 @@ def _tiff(data: bytes) -> tuple[int, int] | None:
     return max(sizes[_IMAGE_WIDTH], sizes.get(_TILE_WIDTH, 0)), max(sizes[_IMAGE_LENGTH], sizes.get(_TILE_LENGTH, 0))
 
 
-_FORMATS: list[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]]] = [
-    ("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg),
-    ("PNG", lambda data: data.startswith(_PNG), _png),
-    ("PNM", lambda data: data[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), _pnm),
-    ("BMP", lambda data: data.startswith(b"BM"), _bmp),
-    ("WebP", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp),
-    ("TIFF", lambda data: data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
+_FORMATS: list[tuple[str, Callable[[bytes], bool], Callable[[Encoded], tuple[int, int] | None]]] = [
+    ("JPEG", lambda start: start.startswith(_JPEG), _jpeg),
+    ("PNG", lambda start: start.startswith(_PNG), _png),
+    ("PNM", lambda start: start[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), _pnm),
+    ("BMP", lambda start: start.startswith(b"BM"), _bmp),
+    ("WebP", lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP", _webp),
+    ("TIFF", lambda start: start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
 ]

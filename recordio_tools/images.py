@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recordio_tools.errors import SourceError
 from recordio_tools.framing import MAX_LENGTH
-from recordio_tools.image_header import MAX_SIDE, read_header
+from recordio_tools.image_header import MAX_SIDE, is_cut_short, read_header
 
 Image = NDArray[np.uint8]
 
@@ -193,18 +193,6 @@ def _visible(folder: Path) -> list[Path]:
 
 def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
-
-
-def is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end mark: some decoders say nothing then and return half a face."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND" not in data
-    if not data.startswith(b"\xff\xd8\xff"):
-        return False
-    place = 2  # step over the segments ahead of the picture: a thumbnail in one has an end mark of its own
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return data.rfind(b"\xff\xd9", place) < 0  # from the end, where a whole image has it
 
 
 def require_opencv() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from recordio_tools import _checkpoint
 from recordio_tools._checkpoint import Checkpoint, Progress
-from recordio_tools._encoding import Encoding, Format, MisfitError, in_order, usable_cores
+from recordio_tools._encoding import Encoding, Format, MisfitError
+from recordio_tools._threads import in_order, workers_of
 from recordio_tools.errors import RecordIOError, SourceError
 from recordio_tools.images import opencv_version
 from recordio_tools.index import Int64s
@@ -140,9 +141,7 @@ def pack_listing(
 
 
 def _how(encoding: Encoding, workers: int | None, *rest: Any) -> _How:
-    if workers is not None and workers < 1:
-        raise SourceError(f"{workers} workers were given, expected 1 or more")
-    return _How(encoding, usable_cores() if workers is None else workers, *rest)
+    return _How(encoding, workers_of(workers), *rest)
 
 
 def _pack(photos: Photos, origin: dict[str, Any], out: Path, how: _How) -> Packed:

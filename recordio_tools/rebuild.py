@@ -1,4 +1,7 @@
-"""An index made anew from its record file alone: every record says where the next one starts."""
+"""An index made anew from its record file alone: every record says where the next one starts.
+
+Why damage is not judged as `verify` judges it is said in `checks.walk`.
+"""
 
 from array import array
 from collections.abc import Callable, Iterator

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from recordio_tools._threads import workers_of
 from recordio_tools.checks.contents import Teller, check_ids, check_images, check_labels, check_ranges
 from recordio_tools.checks.findings import SEVERITIES, Finding, Findings, Severity
 from recordio_tools.checks.neighbours import check_listing, check_property, read_property_of
 from recordio_tools.checks.repeats import check_repeats
 from recordio_tools.checks.roles import assign_roles
 from recordio_tools.checks.survey import Survey, survey
+from recordio_tools.checks.view import check_view
 from recordio_tools.faces import record_file
+from recordio_tools.view import view_folder
 
 __all__ = ["Finding", "Report", "verify"]
 
@@ -28,11 +31,12 @@ class Report:
     """What `verify` found.
 
     Attributes:
-        rec: The record file.
+        rec: The record file; of a view the one that it looks into, or `view.npz` where that is not known.
         bytes: Its size.
-        records: Its whole records.
+        records: Its whole records; of a view those that it uses.
         images: Those of them that are images; 0 in a file of anything else.
         identities: The classes that its images have.
+        of_view: Whether it is a view's.
         findings: The first of each code, in the order of the checks.
         counts: How many there are of each code, those that `findings` leaves out included.
         totals: How many there are of each severity.
@@ -46,6 +50,7 @@ class Report:
     findings: tuple[Finding, ...]
     counts: dict[str, int]
     totals: dict[Severity, int]
+    of_view: bool = False
 
     @property
     def damaged(self) -> bool:
@@ -59,6 +64,7 @@ def verify(
     decode: bool = False,
     duplicates: bool = True,
     limit: int = 100,
+    workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Look for all that can be wrong with a record file, its index and, in a face set, its tables and images.
@@ -67,26 +73,41 @@ def verify(
     code. Labels, ranges and tables are a face set's: a folder, or a record file beside a `property` or with
     identity records. In a file of anything but image records framing and index are checked, which a note says.
 
+    Of a view its own files are checked, whether the set that it looks into is still the one that it was made for,
+    and then the records that it uses; what else is wrong with that set is not looked for.
+
     Args:
-        path: A set's folder, or a record file; `property` and a listing beside it are looked at too.
+        path: A set's folder, a view's, or a record file; `property` and a listing beside it are looked at too.
         decode: Decode every image with OpenCV.
         duplicates: Look for images with the same bytes, within an identity and across identities.
         limit: Findings kept of each code; the others are counted.
+        workers: Images that are decoded at a time; by default one for each core that may be used. What is found, and
+            in which order, is the same for any number.
         progress: Called with (bytes done, bytes in all).
 
     Raises:
-        SourceError: There is no record file, or `decode` was asked for and OpenCV cannot be loaded.
+        SourceError: There is no record file, `workers` is below 1, or `decode` was asked for and OpenCV cannot be
+            loaded.
     """
     path = Path(path)
+    out, workers = Findings(limit), workers_of(workers)
+    folder = view_folder(path)
+    if folder is not None:
+        used = check_view(folder, out, decode=decode, duplicates=duplicates, workers=workers, progress=progress)
+        counted = used.size, used.records, used.images, used.identities
+        return Report(used.rec, *counted, tuple(out.kept), *_numbers(out), of_view=True)
     rec = record_file(path)
-    out = Findings(limit)
-    found = survey(rec, out, decode=decode, digests=duplicates, progress=progress)
+    found = survey(rec, out, decode=decode, digests=duplicates, workers=workers, progress=progress)
     is_set = path.is_dir() or rec.with_name("property").exists()
     images, identities = _check_contents(found, out, is_set=is_set, in_folder=path.is_dir(), duplicates=duplicates)
-    totals: dict[Severity, int] = {severity: out.total(severity) for severity in SEVERITIES}
-    counts = {code: number for code, number in out.counts.items() if number}
     size, records = len(found.buffer), len(found.table)
-    return Report(rec, size, records, images, identities, tuple(out.kept), counts, totals)
+    return Report(rec, size, records, images, identities, tuple(out.kept), *_numbers(out))
+
+
+def _numbers(out: Findings) -> tuple[dict[str, int], dict[Severity, int]]:
+    """How many findings there are of each code, and of each severity."""
+    counts = {code: number for code, number in out.counts.items() if number}
+    return counts, {severity: out.total(severity) for severity in SEVERITIES}
 
 
 def _check_contents(

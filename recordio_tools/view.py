@@ -121,6 +121,12 @@ def is_view(folder: Path) -> bool:
     return (folder / VIEW).is_file() and not (folder / "train.rec").exists()
 
 
+def view_folder(path: Path) -> Path | None:
+    """The folder of the view that `path` names, by its folder or its file; None where it names none."""
+    folder = path.parent if path.name == VIEW else path
+    return folder if is_view(folder) else None
+
+
 def read_view(folder: Path) -> View:
     """The view in `folder`; nothing in its files is run, and no more memory is taken than they have bytes.
 
@@ -128,8 +134,52 @@ def read_view(folder: Path) -> View:
         FaceSetError: `view.npz` or the manifest's entry is damaged, or they are not of one view.
         SourceError: The manifest or the record file is not there.
     """
-    path, manifest = folder / VIEW, folder / MANIFEST
+    path = folder / VIEW
     data = path.read_bytes()
+    entry = read_entry(folder)
+    entry.check(data, path)
+    entry.check_there()
+    return View(*read_arrays(data, path), entry.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the manifest says of a view: its entry `view`.
+
+    Attributes:
+        manifest: The file.
+        given: Where the records are, as it is written.
+        records: They.
+        sha256: Of `view.npz`.
+    """
+
+    manifest: Path
+    given: str
+    records: Records
+    sha256: str
+
+    def check(self, data: bytes, path: Path) -> None:
+        """Raise FaceSetError where `data`, read from `path`, is not what this speaks of."""
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise FaceSetError(f"{path}: is not the file that {self.manifest} describes; make the view anew")
+
+    def check_there(self) -> None:
+        """Raise SourceError where the record file is not there."""
+        if not self.records.path.is_file():
+            raise SourceError(
+                f"{self.manifest}: looks into {self.given}, which is not there; put it back, or write its new place "
+                "there under view, records"
+            )
+
+
+def read_entry(folder: Path) -> Entry:
+    """The manifest's entry for the view in `folder`.
+
+    Raises:
+        FaceSetError: The manifest has no such entry, or one that does not say what it should.
+        SourceError: The manifest is not there.
+    """
+    path, manifest = folder / VIEW, folder / MANIFEST
     try:
         entry = json.loads(manifest.read_text(encoding="utf-8"))["view"]
         texts = [entry[name] for name in ("records", "index", "fingerprint", "sha256")]
@@ -142,13 +192,15 @@ def read_view(folder: Path) -> View:
         raise SourceError(f"{manifest}: not there, expected the manifest of {path}; make the view anew") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FaceSetError(f"{manifest}: does not say what {path} looks into; make the view anew") from None
-    if hashlib.sha256(data).hexdigest() != texts[3]:
-        raise FaceSetError(f"{path}: is not the file that {manifest} describes; make the view anew")
-    if not records.path.is_file():
-        raise SourceError(
-            f"{manifest}: looks into {texts[0]}, which is not there; put it back, or write its new place "
-            "there under view, records"
-        )
+    return Entry(manifest, texts[0], records, texts[3])
+
+
+def read_arrays(data: bytes, path: Path) -> tuple[Int64s, Int64s]:
+    """The keys and the counts in `data`, read from `path`.
+
+    Raises:
+        FaceSetError: They are not there, or cannot be those of a view.
+    """
     try:
         keys, counts = _from_npz(data)
     except _BROKEN:
@@ -161,7 +213,7 @@ def read_view(folder: Path) -> View:
         raise FaceSetError(f"{path}: a class has no image or too many; make the view anew")
     if int(counts.sum()) != len(keys):
         raise FaceSetError(f"{path}: holds {len(keys):,} keys but counts {int(counts.sum()):,}; make the view anew")
-    return View(keys, counts, records)
+    return keys, counts
 
 
 def path_from(folder: Path, target: Path) -> str:

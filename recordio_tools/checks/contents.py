@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recordio_tools import framing
 from recordio_tools.checks.findings import Findings
@@ -12,6 +13,7 @@ from recordio_tools.checks.sniff import STATE_CODES, State
 from recordio_tools.checks.survey import Survey
 from recordio_tools.errors import DamageError
 from recordio_tools.header import FLOAT32_EXACT, unpack
+from recordio_tools.image_header import MAX_SIDE, format_of
 from recordio_tools.index import Int64s
 
 Text = str | Callable[[int], str]
@@ -70,15 +72,19 @@ def _state_text(found: Survey, place: int, state: State) -> str:
             unpack(memoryview(payload))
         except DamageError as error:
             return f"found {error.found}, expected {error.expected}"
-    size = len(payload) - 24 - 4 * int(found.table.flags[place])
+    image = payload[24 + 4 * int(found.table.flags[place]) :]
+    size = len(image)
     height, width = found.table.sizes[place].tolist()
     return {
         State.EMPTY: "found no byte behind the labels, expected an image",
         State.CUT: f"found an image of {size:,} bytes without its end mark, expected a whole one",
-        State.HEADER: f"found {size:,} bytes that begin as JPEG or PNG but tell no size, expected an image",
+        State.HEADER: f"found {size:,} bytes that begin as {format_of(image)} but tell no size, expected an image",
         State.UNKNOWN: f"found {size:,} bytes of no image format known here, expected JPEG or PNG",
-        State.LARGE: f"found an image that claims {height:,} x {width:,} pixels, too many to decode it here",
-        State.UNDECODABLE: f"found {size:,} bytes that OpenCV cannot decode, expected an image",
+        State.LARGE: (
+            f"found an image that claims {height:,} x {width:,} pixels, expected {MAX_SIDE:,} a side at most; "
+            "it is not decoded here"
+        ),
+        State.UNDECODABLE: f"found {size:,} bytes that cannot be decoded, expected an image",
     }[state]
 
 
@@ -196,12 +202,7 @@ def range_bounds(found: Survey, places: Int64s) -> Int64s:
 def check_labels(tell: Teller, roles: Roles, classes: int | None) -> "IdentityLabels":
     """Each image's label: a class, the same within an identity, below `classes` where `property` says so."""
     found, table = tell.found, tell.found.table
-    whole = table.whole_labels() & roles.images
-    tell.records(
-        "labels.not-whole",
-        np.flatnonzero(roles.images & ~table.whole_labels()),
-        lambda place: f"found label {table.labels[place, 0]:g}, expected a whole number from 0 to 2^24",
-    )
+    whole = check_whole_labels(tell, roles)
     most = identity_labels(found, roles)
     mixed = np.flatnonzero(most.expected >= 0)
     tell.records(
@@ -223,6 +224,18 @@ def check_labels(tell: Teller, roles: Roles, classes: int | None) -> "IdentityLa
         )
     _check_unused(tell, np.unique(table.labels[whole, 0]).astype(np.int64), classes)
     return most
+
+
+def check_whole_labels(tell: Teller, roles: Roles) -> NDArray[np.bool_]:
+    """Each image's label alone; the mask of the images that have one."""
+    table = tell.found.table
+    whole = table.whole_labels()
+    tell.records(
+        "labels.not-whole",
+        np.flatnonzero(roles.images & ~whole),
+        lambda place: f"found label {table.labels[place, 0]:g}, expected a whole number from 0 to 2^24",
+    )
+    return roles.images & whole
 
 
 class IdentityLabels:

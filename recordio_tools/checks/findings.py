@@ -63,6 +63,23 @@ CODES: dict[str, Severity] = {
     "listing.bad-line": "damage",
     "listing.count": "damage",
     "listing.label": "damage",
+    # a view: its own files, and the set that it looks into
+    "view.manifest": "damage",  # it does not say what the view looks into, or whom it leaves out
+    "view.changed": "damage",  # view.npz is not the file that the manifest describes
+    "view.arrays": "damage",
+    "view.no-records": "damage",
+    "view.source": "damage",  # the set that it looks into cannot be opened
+    "view.other-records": "damage",  # those are not the records of when it was made
+    "view.output": "damage",  # the manifest counts other images or identities than the view has
+    "view.classes": "damage",  # so does property
+    "view.key": "damage",  # no image has this key
+    # the lists of the people whom a view leaves out
+    "open.missing": "damage",
+    "open.bad-line": "damage",
+    "open.count": "damage",
+    "open.key": "damage",
+    "open.label": "damage",
+    "open.overlap": "damage",  # an image or a person stands where they must not be met again
     # each image
     "image.empty": "damage",
     "image.cut-short": "damage",

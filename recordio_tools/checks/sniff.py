@@ -1,14 +1,8 @@
-"""An image's kind and size from its first bytes, without decoding it."""
+"""What a look at an image's first and last bytes tells of it; nothing is decoded."""
 
 import enum
 
-from recordio_tools.images import is_cut_short
-
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
-_OTHERS = (b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cjP", b"\0\0\0\x0cJXL")
-_PNM = tuple(b"P%d" % kind for kind in range(1, 8))
-_MOST_SEGMENTS = 1000
+from recordio_tools.image_header import MAX_SIDE, Encoded, format_of, is_cut_short, read_header
 
 
 class State(enum.IntEnum):
@@ -19,9 +13,9 @@ class State(enum.IntEnum):
     LABELS = 2  # too short for the labels that it claims
     EMPTY = 3  # no byte behind the labels
     CUT = 4
-    HEADER = 5  # JPEG or PNG by its first bytes, but its size is not to be found
+    HEADER = 5  # of a known format by its first bytes, but its size is not to be found
     UNKNOWN = 6
-    LARGE = 7
+    LARGE = 7  # it is not decoded here
     UNDECODABLE = 8
 
 
@@ -37,45 +31,18 @@ STATE_CODES = {
 }
 
 
-def sniff(image: bytes | memoryview) -> tuple[State, int, int]:
-    """(state, height, width) of encoded image bytes; 0 × 0 where the format's size is not read here."""
-    start = bytes(image[:12])
-    if not start:
+def sniff(image: Encoded) -> tuple[State, int, int]:
+    """(state, height, width) of encoded image bytes; 0 × 0 where the size is not known."""
+    if not len(image):
         return State.EMPTY, 0, 0
-    if start.startswith(_JPEG):
-        whole = bytes(image[-2:]) == b"\xff\xd9"  # the whole answer needs a copy of the image
-        size = _jpeg_size(image)
-    elif start.startswith(_PNG):
-        whole = bytes(image[-8:-4]) == b"IEND"
-        size = _png_size(bytes(image[8:24]))
-    else:
-        known = start.startswith(_OTHERS) or (start.startswith(_PNM) and start[2:3].isspace())
-        return State.FINE if known else State.UNKNOWN, 0, 0
-    height, width = size or (0, 0)
-    if not whole and is_cut_short(bytes(image)):
+    header = read_header(image)
+    if header is None:
+        if format_of(image) is None:
+            return State.UNKNOWN, 0, 0
+        return State.CUT if is_cut_short(image) else State.HEADER, 0, 0
+    format_, width, height = header
+    if is_cut_short(image):
         return State.CUT, height, width
-    return State.FINE if size else State.HEADER, height, width
-
-
-def _jpeg_size(image: bytes | memoryview) -> tuple[int, int] | None:
-    """(height, width) from the frame header, found by stepping over the segments before it."""
-    place = 2
-    for _ in range(_MOST_SEGMENTS):
-        if place + 9 > len(image) or image[place] != 0xFF:
-            return None
-        mark = image[place + 1]
-        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
-            height = image[place + 5] << 8 | image[place + 6]
-            width = image[place + 7] << 8 | image[place + 8]
-            return (height, width) if height and width else None
-        if mark in (0xD9, 0xDA):
-            return None
-        place += 1 if mark == 0xFF else 2 + (image[place + 2] << 8 | image[place + 3])
-    return None
-
-
-def _png_size(header: bytes) -> tuple[int, int] | None:
-    if len(header) < 16 or header[4:8] != b"IHDR":
-        return None
-    width, height = int.from_bytes(header[8:12], "big"), int.from_bytes(header[12:16], "big")
-    return (height, width) if 0 < height < 1 << 31 and 0 < width < 1 << 31 else None
+    if height > MAX_SIDE or width > MAX_SIDE:
+        return State.LARGE, height, width
+    return (State.FINE, 0, 0) if format_ == "TIFF" else (State.FINE, height, width)  # a TIFF's may be its tiles'

@@ -1,6 +1,7 @@
 """One pass over a record file: its records, its faults and its index brought together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recordio_tools._mapped import map_file
+from recordio_tools._threads import in_order, workers_of
 from recordio_tools.checks.findings import Findings
 from recordio_tools.checks.loose_index import LooseIndex, Matched, check_index, positions_of, read_loosely
-from recordio_tools.checks.table import Rows, Table
-from recordio_tools.checks.walk import Fault, walk
+from recordio_tools.checks.table import Row, Rows, Table
+from recordio_tools.checks.walk import Fault, Record, walk
 from recordio_tools.images import require_opencv
 from recordio_tools.index import Int64s
 
@@ -56,9 +58,18 @@ def survey(
     *,
     decode: bool,
     digests: bool,
+    workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Survey:
     """Walk through `rec` once, past every fault; what is wrong with framing and index goes into `findings`.
+
+    Args:
+        rec: The record file.
+        findings: The faults.
+        decode: Decode every image.
+        digests: Keep a digest of every image.
+        workers: Images that are decoded at a time; by default one for each core that may be used.
+        progress: Called with (bytes done, bytes in all).
 
     Raises:
         SourceError: There is no such file, or `decode` was asked for and OpenCV cannot be loaded.
@@ -71,16 +82,17 @@ def survey(
     rows = Rows(decode=decode, digests=digests)
     faulty = np.zeros(len(index.keys), bool)
     nameless = 0
-    for event in walk(buffer, progress):
-        if isinstance(event, Fault):
-            entries = index.entries_at(event.offset)
-            key = int(index.keys[entries[0]]) if len(entries) else None
-            findings.add(event.code, rec, event.text, key=key, offset=event.offset)
-            if event.code != "framing.padding":
-                faulty[entries] = True
-                nameless += key is None
-        else:
-            rows.add(*event)
+    with closing(look_through(walk(buffer, progress), rows, workers)) as looked:
+        for event in looked:
+            if isinstance(event, Fault):
+                entries = index.entries_at(event.offset)
+                key = int(index.keys[entries[0]]) if len(entries) else None
+                findings.add(event.code, rec, event.text, key=key, offset=event.offset)
+                if event.code != "framing.padding":
+                    faulty[entries] = True
+                    nameless += key is None
+            else:
+                rows.add(*event)
     table = rows.table()
     index, matched, complete = _own_index(index, table, faulty, rec, len(buffer), findings)
     indexed = matched.entries >= 0
@@ -89,6 +101,34 @@ def survey(
         _tell_unindexed(np.flatnonzero(~indexed), keys, table, index, rec, findings)
     told = np.unique(index.keys[matched.records < 0])
     return Survey(rec, buffer, index, table, keys, indexed, told, nameless, shuffled)
+
+
+def look_through(
+    events: Iterable[Record | Fault], rows: Rows, workers: int | None
+) -> Generator[tuple[int, Row] | Fault, None, None]:
+    """Each fault, and the offset and row of each record, in their order; images are decoded several at a time.
+
+    Close it as `in_order`.
+    """
+    if not rows.decode:
+        return (event if isinstance(event, Fault) else (event.offset, rows.look(event.payload)) for event in events)
+
+    def taken() -> Iterator[tuple[int, bytes | memoryview, Row | None] | Fault]:
+        for event in events:
+            if isinstance(event, Fault):
+                yield event
+            elif isinstance(event.payload, bytes):  # joined from parts: such copies shall not wait for their turn
+                yield event.offset, b"", rows.look(event.payload)
+            else:
+                yield event.offset, event.payload, None
+
+    def look(item: tuple[int, bytes | memoryview, Row | None] | Fault) -> tuple[int, Row] | Fault:
+        if isinstance(item, Fault):
+            return item
+        offset, payload, row = item
+        return offset, row or rows.look(payload)
+
+    return in_order(look, taken(), workers_of(workers))
 
 
 def _own_index(

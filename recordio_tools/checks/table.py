@@ -1,8 +1,10 @@
 """One row a record: what is kept of it while the file goes by. 37 bytes a record, 53 with the images' digests."""
 
+import contextlib
 import hashlib
 import math
 import struct
+import threading
 from array import array
 
 import numpy as np
@@ -14,22 +16,28 @@ from recordio_tools.header import FLOAT32_EXACT, HEADER
 from recordio_tools.images import decode_rgb
 from recordio_tools.index import Int64s
 
-_LARGEST = 1 << 26  # pixels; an image that claims more is not decoded
+_NO_DIGEST = bytes(16)
+_SMALL = 1 << 22  # pixels; of larger ones one is decoded at a time, so memory does not grow with the threads
+_room = threading.Lock()
 _LABEL = struct.Struct("<f")
+
+
+Row = tuple[int, int, float, float, State, int, int, bytes]
+"""What is kept of one record, see `Table`: id, flag, first and second label, state, height, width, digest."""
 
 
 class Rows:
     """Takes records one by one; `table` gives the columns."""
 
     def __init__(self, *, decode: bool, digests: bool) -> None:
-        self._decode = decode
+        self.decode = decode
         self._hash = digests
         self._offsets, self._ids, self._digests = array("q"), array("Q"), bytearray()
         self._flags, self._heights, self._widths = array("I"), array("I"), array("I")
         self._labels, self._states = array("f"), array("B")
 
-    def add(self, offset: int, payload: bytes | memoryview) -> None:
-        """Keep what is needed of the record at `offset`."""
+    def look(self, payload: bytes | memoryview) -> Row:
+        """What is needed of a record; nothing is kept yet, so many threads may look at once."""
         flag, first, second, key = 0, math.nan, math.nan, 0
         height = width = 0
         image: bytes | memoryview = b""
@@ -45,8 +53,14 @@ class Rows:
                     second = _LABEL.unpack_from(payload, HEADER.size + 4)[0] if flag > 1 else math.nan
                 image = payload[HEADER.size + 4 * flag :]
                 state, height, width = sniff(image)
-                if self._decode and state in (State.FINE, State.UNKNOWN):
+                if self.decode and state in (State.FINE, State.UNKNOWN):
                     state, height, width = _decoded(image, height, width)
+        digest = hashlib.blake2b(image, digest_size=16).digest() if self._hash and len(image) else _NO_DIGEST
+        return key, flag, first, second, state, height, width, digest
+
+    def add(self, offset: int, row: Row) -> None:
+        """Keep what `look` gave of the record at `offset`."""
+        key, flag, first, second, state, height, width, digest = row
         self._offsets.append(offset)
         self._ids.append(key)
         self._flags.append(flag)
@@ -55,7 +69,7 @@ class Rows:
         self._heights.append(height)
         self._widths.append(width)
         if self._hash:
-            self._digests += hashlib.blake2b(image, digest_size=16).digest() if len(image) else bytes(16)
+            self._digests += digest
 
     def table(self) -> "Table":
         """The columns of all rows so far."""
@@ -132,11 +146,11 @@ def _column(values: "array[int]", dtype: type) -> NDArray:
 
 
 def _decoded(image: bytes | memoryview, height: int, width: int) -> tuple[State, int, int]:
-    """(state, height, width) after decoding the whole image."""
-    if height * width > _LARGEST:
-        return State.LARGE, height, width
+    """(state, height, width) after decoding the whole image, of which `height` and `width` are known, or 0."""
+    one_at_a_time = contextlib.nullcontext() if 0 < height * width <= _SMALL else _room
     try:
-        height, width = decode_rgb(image, "").shape[:2]
+        with one_at_a_time:
+            height, width = decode_rgb(image, "").shape[:2]
     except SourceError:
         return State.UNDECODABLE, height, width
     return State.FINE, height, width

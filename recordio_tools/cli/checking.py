@@ -24,15 +24,19 @@ _SAID = 20
 def verify(
     path: FaceSetPath,
     decode: Annotated[bool, typer.Option("--decode", help="Decode every image with OpenCV.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Images decoded at a time; by default one a core.")] = None,
     duplicates: Annotated[bool, typer.Option(help="Look for images with the same bytes.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a record file or face set from end to end; exit code 1 where something is damaged."""
+    """Check a record file or face set from end to end; exit code 1 where something is damaged.
+
+    Of a view its own files are checked, and the records that it uses.
+    """
     from recordio_tools.verify import verify as look
 
     with progress_bar("reading") as progress:
-        report = look(path, decode=decode, duplicates=duplicates, progress=progress)
+        report = look(path, decode=decode, duplicates=duplicates, workers=workers, progress=progress)
     if as_json:
         data(_as_json(path, report))
     else:
@@ -108,5 +112,8 @@ def _verdict(path: Path, report: "Report") -> str:
     said = ", ".join(f"{report.totals[severity]:,} {severity}(s)" for severity in SEVERITIES if report.totals[severity])
     if report.damaged:
         advice = f"; save what is whole with: recordio repair {path} OUT" if report.records else ""
+        if report.of_view:
+            first = f"once {report.rec} is sound, " if report.rec.suffix == ".rec" else ""
+            advice = f"; {first}make the view anew with: recordio build-lt"
         return f"{path}: DAMAGED: {said} in {held}{advice}"
     return f"{path}: sound: {held}; {said or 'nothing to say against it'}"

@@ -14,7 +14,7 @@ from recordio_tools.errors import SourceError
 
 app = commands()
 
-_RecordFile = Annotated[Path, typer.Argument(metavar="SET", help="A face set's folder, or any .rec file.")]
+_RecordFile = Annotated[Path, typer.Argument(metavar="SET", help="A face set's folder, a view's, or any .rec file.")]
 
 
 @app.command(epilog="Example: recordio extract faces/ 17 100-110 --out photos/")
@@ -34,6 +34,7 @@ def extract(
     """Take images out of a record file, as the files that they are.
 
     Files are named KEY.jpg, KEY.png or KEY.bin after what they hold. --position and --identity may be repeated.
+    A view's positions and identities are its own; its keys, and what headers say, those of the set it looks into.
     """
     from recordio_tools.extract import Selection
 
@@ -69,15 +70,15 @@ def cat(
     """List the records of any record file in file order, a line each.
 
     Between tabs: key, offset, length, flag, labels, id, kind. The kind is JPEG, PNG, other content, empty, header
-    record, identity record, or raw record where the bytes cannot be an image record's header.
+    record, identity record, or raw record where the bytes cannot be an image record's header. Of a view its images'
+    records are listed, as they are in the set it looks into.
     """
     from recordio_tools.contents import describe, in_file_order, select
-    from recordio_tools.faces import record_file
-    from recordio_tools.reader import Reader
+    from recordio_tools.faces import open_records
 
     if limit is not None and limit < 0:
         raise SourceError(f"--limit {limit} was given, expected 0 or more")
-    reader = Reader(record_file(source))
+    reader = open_records(source)
     entries = describe(reader, select(reader, keys) if keys else in_file_order(reader))
     lines = (json.dumps(entry.facts()) if as_json else entry.line() for entry in islice(entries, limit))
     try:

@@ -79,6 +79,26 @@ def test_damage_is_told_and_repaired(recordio: Run, packed: Path, tmp_path: Path
     assert FaceSet(tmp_path / "saved").names == FaceSet(packed).names
 
 
+def test_a_view_is_checked_with_the_records_that_it_uses(recordio: Run, packed: Path, tmp_path: Path) -> None:
+    view = tmp_path / "view"
+    assert recordio("build-lt", packed, view, "--images", 6, "--identities", 2, "--view").code == 0
+    done = recordio("verify", view, "--decode")
+    held = "6 records, 6 images of 2 identities"
+    assert (done.code, done.out) == (0, f"{view}: sound: {held}; nothing to say against it\n")
+    key = int(FaceSet(view).keys[3])
+    break_magic(packed, key)
+    done = recordio("verify", view, "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["path"], found["records"]) == (1, str(view), 5)
+    assert found["counts"]["framing.bad-magic"] == 1
+    assert key in [finding["key"] for finding in found["findings"]]
+    last = recordio("verify", view).out.splitlines()[-1]
+    assert last.endswith(f"; once {packed / 'train.rec'} is sound, make the view anew with: recordio build-lt")
+    (view / "manifest.json").write_text("{}")
+    last = recordio("verify", view / "view.npz").out.splitlines()[-1]
+    assert last.endswith("in 0 records, 0 images of 0 identities; make the view anew with: recordio build-lt")
+
+
 def test_warnings_fail_only_where_asked(recordio: Run, packed: Path) -> None:
     (packed / "property").write_text("5,24,23\n")
     done = recordio("verify", packed)

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recordio_tools import FaceSet, Header, Reader, Writer, contents, pack
+from recordio_tools.build import build_longtail
 from recordio_tools.contents import describe, in_file_order
+from recordio_tools.longtail import Rule
 
 RECORDIO = [sys.executable, "-c", "from recordio_tools.cli import main; main()"]
 Run = Callable[..., Any]
@@ -59,6 +62,27 @@ def test_cat_names_header_and_identities(recordio: Run, make_set: MakeSet, tmp_p
     header, identities = ["header record"], ["identity record"] * 2
     tail = {"face2rec2": header + identities, "RecBuilder": identities + header, "SeqRecBuilder": []}[layout]
     assert kinds == ["other content"] * 5 + tail
+
+
+def test_cat_lists_the_images_of_a_view(recordio: Run, make_set: MakeSet, tmp_path: Path) -> None:
+    """The lines of those images in the set, in file order, and no others."""
+    folder, view = make_set(tmp_path / "set", [4, 3, 5], "face2rec2"), tmp_path / "view"
+    build_longtail(folder, view, Rule("uniform_images", 6, 2), seed=0, view=True)
+    keys = np.load(view / "view.npz")["keys"].tolist()
+    lines = [line for line in recordio("cat", folder).out.splitlines() if int(line.split("\t")[0]) in keys]
+    done = recordio("cat", view)
+    assert (done.code, done.err, done.out.splitlines()) == (0, "", lines)
+    assert recordio("cat", view / "view.npz").out.splitlines() == lines
+    assert recordio("cat", view, "--keys", lines[4].split("\t")[0]).out.splitlines() == [lines[4]]
+    done = recordio("cat", view, "--keys", 0)
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch(r"error: [^\n]*view.npz: no key 0; it holds 6 keys from [^\n]+\n", done.err)
+    (view / "view.npz").write_bytes(b"")
+    for command in (["cat", view], ["extract", view, "1", "--out", tmp_path / "x"]):
+        done = recordio(*command)
+        assert (done.code, done.out) == (1, "")
+        assert re.fullmatch(r"error: [^\n]*view.npz: is not the file that [^\n]+\n", done.err)
+    assert not (tmp_path / "x").exists()
 
 
 def test_identities_beyond_what_float32_counts(tmp_path: Path) -> None:

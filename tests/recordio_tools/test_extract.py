@@ -5,10 +5,13 @@ import struct
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from recordio_tools.build import build_longtail
 from recordio_tools.errors import MissingKeyError, SourceError
 from recordio_tools.extract import Selection
+from recordio_tools.longtail import Rule
 
 
 def test_extract_gives_the_files_that_were_packed_in(png_set: Path, tmp_path: Path, slow: SimpleNamespace) -> None:
@@ -31,6 +34,37 @@ def test_extract_from_a_file_that_is_no_face_set(numbered: Path, tmp_path: Path)
         Selection(numbered, keys=["10"]).write(tmp_path / "other")
     with pytest.raises(MissingKeyError, match="no key from 20 to 30"):
         Selection(numbered, keys=["20-30"])
+
+
+@pytest.fixture
+def png_view(png_set: Path, tmp_path: Path) -> Path:
+    """Nine images of three of the five people."""
+    build_longtail(png_set, tmp_path / "view", Rule("uniform_images", 9, 3), seed=3, view=True)
+    return tmp_path / "view"
+
+
+def test_extract_from_a_view(png_set: Path, png_view: Path, tmp_path: Path, slow: SimpleNamespace) -> None:
+    """Positions and identities are the view's, keys the set's; the bytes are those of the set's file."""
+    payloads = slow.decode((png_set / "train.rec").read_bytes())  # in file order: keys 1, 2, 3 …
+    keys, counts = (array.tolist() for array in np.load(png_view / "view.npz").values())
+    third = keys[counts[0] + counts[1] :]
+    for number, source in enumerate((png_view, png_view / "view.npz")):
+        out = tmp_path / f"out{number}"
+        chosen = Selection(source, keys=[f"{keys[-1]}"], positions=[0, 8], identities=[2])
+        expected = list(dict.fromkeys([keys[-1], keys[0], *third]))
+        assert chosen.write(out) == [f"{key}.png" for key in expected]
+        for key in expected:
+            assert (out / f"{key}.png").read_bytes() == payloads[key - 1][32:]
+    missing = next(key for key in range(1, 21) if key not in keys)
+    with pytest.raises(MissingKeyError, match=rf"view.npz: no key {missing}; it holds 9 keys"):
+        Selection(png_view, keys=[str(missing)])
+    with pytest.raises(SourceError, match="position 9 was given, the set's images are 0 to 8"):
+        Selection(png_view, positions=[9])
+    for out in (png_view, png_view / "deeper", png_set):
+        with pytest.raises(SourceError, match="is the source itself or lies in it"):
+            Selection(png_view / "view.npz", positions=[0]).write(out, force=True)
+    with pytest.raises(SourceError, match="lies in the source"):
+        Selection(png_view / "view.npz", positions=[0]).write_file(png_view / "a.png")
 
 
 def test_one_file_is_never_put_into_the_source_or_over_another(png_set: Path, tmp_path: Path) -> None:

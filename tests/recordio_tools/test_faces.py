@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from recordio_tools import FaceSet, Header, Reader, Writer, _fingerprint, pack
+from recordio_tools._positioned import PositionedFile
 from recordio_tools._tables import read_ranges
+from recordio_tools.build import build_longtail
 from recordio_tools.errors import DamageError, FaceSetError, IndexMismatchError, RecordIOError, SourceError
 from recordio_tools.images import encode_rgb
 from recordio_tools.index import Index
 from recordio_tools.listing import Listed, format_line, read_listing
+from recordio_tools.longtail import Rule
 
 MakeSet = Callable[..., Path]
 COUNTS = [3, 1, 2]
@@ -254,6 +257,34 @@ def test_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(faces.image(0), pixels)
     with pytest.raises(SourceError, match=r"train\.rec: key 1"):
         faces.image(1)
+
+
+@pytest.mark.parametrize("layout", ["face2rec2", "RecBuilder", "SeqRecBuilder", "view"])
+def test_access_and_cache_are_the_readers(
+    tmp_path: Path, make_set: MakeSet, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All images are the same; the reader and that of a worker read as was asked; the index's cache lies beside it."""
+    folder = source = make_set(tmp_path / "set", [3, 2, 4], "face2rec2" if layout == "view" else layout)
+    if layout == "view":
+        folder = tmp_path / "view"
+        build_longtail(source, folder, Rule("uniform_images", 5, 2), seed=0, view=True)
+    plain = FaceSet(folder)
+    expected = [(header, bytes(body)) for header, body in map(plain.record, range(len(plain)))]
+    assert plain.reader.access == "mapped"
+    assert not (source / "train.idx.cache").exists()
+    fetched = []
+    fetch = PositionedFile.fetch
+    monkeypatch.setattr(PositionedFile, "fetch", lambda *place: fetched.append(place) or fetch(*place))
+    for _ in range(2):  # without a cache and with one
+        faces = FaceSet(folder, access="positioned", cache=True)
+        assert (source / "train.idx.cache").exists()
+        for same in (faces, pickle.loads(pickle.dumps(faces))):
+            fetched.clear()
+            found = [(header, bytes(body)) for header, body in map(same.record, range(len(same)))]
+            assert (same.reader.access, found, len(fetched)) == ("positioned", expected, len(expected))
+        assert faces.fingerprint == plain.fingerprint
+    with pytest.raises(RecordIOError, match="'mmap' was given, expected one of: mapped, positioned"):
+        FaceSet(folder, access="mmap")  # type: ignore[arg-type]
 
 
 def test_fingerprint_is_the_sha_256_of_the_record_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sizes from Pillow and from the formats' descriptions; bombs in a process whose memory is measured."""
 
+import contextlib
 import io
 import json
 import struct
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recordio_tools.checks.sniff import State, sniff
 from recordio_tools.errors import SourceError
-from recordio_tools.image_header import MAX_SIDE, ImageHeader, read_header
+from recordio_tools.image_header import MAX_SIDE, ImageHeader, format_of, is_cut_short, read_header
 from recordio_tools.images import decode_rgb, fit_square, read_rgb
 
 SQUARE = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
@@ -126,6 +128,80 @@ def test_every_cut_of_every_format_is_a_header_or_none() -> None:
     assert read_header(b"\x89PNG\r\n\x1a\n" + chunk(b"tEXt", bytes(20))) is None
 
 
+def test_a_view_of_the_bytes_tells_the_same() -> None:
+    """And no offset of a hostile TIFF is more than struct can take."""
+    for format_ in ("JPEG", "PNG", "BMP", "WebP", "TIFF", "PPM", "GIF"):
+        data = saved(format_)
+        for part in (data, data[:-9], data[:30], data[:9], b""):
+            view = memoryview(b"before" + part + b"behind")[6 : 6 + len(part)]
+            for look in (read_header, format_of, is_cut_short):
+                assert look(view) == look(part)
+    assert read_header(b"II+\0\x08\0\0\0" + b"\xff" * 8) is None
+    assert read_header(b"P5" + b" " * 70_000 + b"3 2 255\n") is None  # nobody writes that; OpenCV would read on
+
+
+SOF = saved("JPEG").index(b"\xff\xc0")
+COMMENT = b"\xff\xfe\0\x02"
+THUMBNAIL = b"\xff\xe5\0\x06a\xff\xd9b"  # with an end mark of its own
+AHEAD = {
+    "fill bytes": COMMENT + b"\xff\xff\xff",
+    "garbage": COMMENT + b"garbage",
+    "far garbage": COMMENT + bytes(5000),
+    "a stuffed byte": COMMENT + b"\xff\0\xff\0x",
+    "marks that stand alone": COMMENT + b"\xff\x01\xff\xd0",
+    "20,000 comments": COMMENT * 20_000,
+    "a length of 0": b"\xff\xfe\0\0",
+    "a length of 1": b"\xff\xe5\0\1",
+    "a colour profile": (b"\xff\xe2\xff\xff" + bytes(65_533)) * 20,
+    "a thumbnail": THUMBNAIL,
+}
+
+
+@pytest.mark.parametrize("what", AHEAD)
+def test_what_opencv_reads_past_is_read_past(what: str) -> None:
+    """OpenCV decodes all of these; without its end mark each is cut short, whatever thumbnail it has."""
+    plain = saved("JPEG")
+    data = plain[:2] + AHEAD[what] + plain[2:]
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), 1)
+    assert pixels is not None
+    assert pixels.shape[:2] == (37, 53)
+    assert sniff(memoryview(data)) == (State.FINE, 37, 53)
+    assert sniff(memoryview(data + b"something behind the end mark")) == (State.FINE, 37, 53)
+    cut = plain[:2] + AHEAD[what] + COMMENT + b"garbage" + THUMBNAIL + plain[2:-30]
+    assert sniff(memoryview(cut)) == (State.CUT, 37, 53)
+    assert is_cut_short(cut)
+
+
+NO_SIZE = {
+    "no line": saved("JPEG")[: SOF + 5] + b"\0\0" + saved("JPEG")[SOF + 7 :],
+    "no column": saved("JPEG")[: SOF + 7] + b"\0\0" + saved("JPEG")[SOF + 9 :],
+    "a second start": saved("JPEG")[:2] + b"\xff\xd8" + saved("JPEG")[2:],
+    "an end first": saved("JPEG")[:2] + b"\xff\xd9" + saved("JPEG")[2:],
+    "a length past the end": saved("JPEG")[:2] + b"\xff\xe5\xff\xff" + saved("JPEG")[2:],
+    "PNG, no column": png_of(0, 7),
+    "PNG, 2^31 lines": png_of(1, 1 << 31),
+    "PNG, another chunk first": saved("PNG")[:8] + chunk(b"tEXt", b"a\0b") + saved("PNG")[8:],
+    "BMP": b"BM" + b"\1" * 7,
+    "PNM": b"P5\nx 2\n255\nabcd",
+}
+
+
+@pytest.mark.parametrize("what", NO_SIZE)
+def test_where_opencv_sees_no_image_there_is_no_size(what: str) -> None:
+    data = NO_SIZE[what]
+    with contextlib.suppress(cv2.error):
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), 1) is None
+    assert read_header(data) is None
+    assert format_of(data) is not None
+    assert sniff(memoryview(data)) == (State.HEADER, 0, 0)
+
+
+def test_markers_without_end_are_given_up() -> None:
+    """OpenCV would go on; a gigabyte of them would take minutes here."""
+    plain = saved("JPEG")
+    assert sniff(plain[:2] + COMMENT * 200_000 + plain[2:])[0] == State.HEADER
+
+
 BOMBS = {
     "png": png_of(60_000, 60_000),
     "jpeg": jpeg_of(30_000, 30_000),  # OpenCV alone decodes it, into 5 GB
@@ -168,6 +244,13 @@ def test_bombs_are_refused_before_anything_is_decoded(tmp_path: Path) -> None:
         assert message.startswith(f"{tmp_path / name}: a "), message
         assert "expected 10,000 a side at most; make it smaller, replace or remove it" in message
     assert kilobytes < 64 * 1024
+
+
+def test_verify_knows_bombs_before_it_decodes_anything() -> None:
+    """It decodes what is FINE or UNKNOWN, and nothing else."""
+    for name, data in BOMBS.items():
+        state, height, width = sniff(memoryview(data))
+        assert (name, state, max(height, width) > MAX_SIDE) == (name, State.LARGE, True)
 
 
 def test_the_longest_side_is_allowed() -> None:

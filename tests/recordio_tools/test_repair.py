@@ -116,7 +116,9 @@ def test_all_that_is_intact_is_saved_and_nothing_else(
         assert set(got) <= slowly_readable(damaged)
         report = verify(out)
         assert report.totals["damage"] == 0, report.findings
-        assert set(report.counts) <= {"image.unknown", "image.size", "labels.unused"}, report.findings
+        assert set(report.counts) <= {"image.unknown", "image.size", "image.too-large", "labels.unused"}, (
+            report.findings
+        )
         assert digest(source) == before
         assert done.records == len(faces)
         known = (source / "train.idx").read_bytes() == sound["train.idx"]
