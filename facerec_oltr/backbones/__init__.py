@@ -11,12 +11,15 @@ from pydantic import Field
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.backbones.identity import Identity, IdentityConfig
 from facerec_oltr.backbones.iresnet import IResNet, IResNetConfig
+from facerec_oltr.backbones.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from facerec_oltr.backbones.resnet import ResNet, ResNetConfig
 from facerec_oltr.backbones.resnet_cifar import ResNetCifar, ResNetCifarConfig
+from facerec_oltr.backbones.vit import VisionTransformer, VisionTransformerConfig
 
-Backbone = Identity | IResNet | ResNet | ResNetCifar
+Backbone = Identity | IResNet | MobileFaceNet | ResNet | ResNetCifar | VisionTransformer
 BackboneConfig = Annotated[
-    IdentityConfig | IResNetConfig | ResNetConfig | ResNetCifarConfig, Field(discriminator="kind")
+    IdentityConfig | IResNetConfig | MobileFaceNetConfig | ResNetConfig | ResNetCifarConfig | VisionTransformerConfig,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -26,10 +29,14 @@ __all__ = [
     "IResNetConfig",
     "Identity",
     "IdentityConfig",
+    "MobileFaceNet",
+    "MobileFaceNetConfig",
     "ModulatedAttention",
     "ModulatedAttentionConfig",
     "ResNet",
     "ResNetCifar",
     "ResNetCifarConfig",
     "ResNetConfig",
+    "VisionTransformer",
+    "VisionTransformerConfig",
 ]

@@ -4,6 +4,7 @@ With ``width = 64`` and a 112-pixel input it has the layers, names and parameter
 (24.03 million for 2, 2, 2, 2). Smaller widths and fewer stages make networks that a laptop trains in seconds.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -101,13 +102,18 @@ class IResNet(nn.Module):
 
 
 class IResNetConfig(Config):
-    """Choices of an iResNet; the defaults are arcface_torch's iResNet-18."""
+    """Choices of an iResNet; the defaults are arcface_torch's iResNet-18.
+
+    Layers of 34: 3, 4, 6, 3; of 50: 3, 4, 14, 3; of 100: 3, 13, 30, 3; of 200: 6, 26, 60, 6. `weights` is a
+    ``backbone.pth`` of arcface_torch to start from.
+    """
 
     kind: Literal["iresnet"] = "iresnet"
     layers: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (2, 2, 2, 2)
     width: Annotated[int, Field(ge=1)] = 64
     features: Annotated[int, Field(ge=2)] = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weights: Path | None = None
 
     def build(self, *, shape: tuple[int, ...], attention: ModulatedAttentionConfig | None) -> IResNet:
         """Build the network for square images (S, S, 3).

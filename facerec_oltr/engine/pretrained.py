@@ -1,7 +1,10 @@
-"""Weights of ImageNet that a ResNet starts from, in torchvision's names, which are those of converted Caffe files too.
+"""Weights that a backbone starts from: a plain state dict, which must fit name by name.
 
-A plain state dict: ``conv1.weight``, ``bn1.…``, ``layer1.0.conv1.weight`` … and ``fc``, the classifier of ImageNet,
-which is left behind. All else must fit name by name; only what a stage adds to the backbone starts fresh.
+    resnet                        of ImageNet, in torchvision's names, which are those of converted Caffe files too;
+                                  ``fc``, the classifier of ImageNet, is left behind
+    iresnet, mobilefacenet, vit   of faces: a ``backbone.pth`` of arcface_torch
+
+Only what a stage adds to the backbone starts fresh.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +13,18 @@ from pathlib import Path
 
 import torch
 
-from facerec_oltr.backbones import ResNetConfig
+from facerec_oltr.backbones import IResNetConfig, MobileFaceNetConfig, ResNetConfig, VisionTransformerConfig
 from facerec_oltr.engine.foreign import misfit, read_foreign
 from facerec_oltr.engine.model import Model, State
 from facerec_oltr.errors import CheckpointError
 from facerec_oltr.experiment import Experiment
 
 _CLASSIFIER = ("fc.weight", "fc.bias")
+_OF_FACES = IResNetConfig | MobileFaceNetConfig | VisionTransformerConfig
+_EXPECTED_FACES = (
+    "a backbone.pth of arcface_torch, a state dict of the network that `backbone` describes; to go without, leave "
+    "backbone.weights out"
+)
 _EXPECTED = (
     "the state dict of a ResNet, as backbone.weights says: the OLTR authors' README links caffe_resnet152.pth (layout "
     "'caffe'), torchvision's lie under https://download.pytorch.org/models/ (layout 'usual'); to go without, leave "
@@ -57,17 +65,21 @@ def open_pretrained(experiment: Experiment, shape: Sequence[int]) -> Pretrained 
         CheckpointError: the file is missing, cannot be read as weights alone, or does not fit the backbone.
     """
     config = experiment.backbone
-    if not isinstance(config, ResNetConfig) or config.weights is None:
+    if not isinstance(config, _OF_FACES | ResNetConfig) or config.weights is None:
         return None
-    content, sha256 = read_foreign(config.weights, _EXPECTED)
+    of_imagenet = isinstance(config, ResNetConfig)
+    wanted = _EXPECTED if of_imagenet else _EXPECTED_FACES
+    content, sha256 = read_foreign(config.weights, wanted)
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{config.weights}: holds {type(content).__name__}, expected {_EXPECTED}")
-    found = {name: value for name, value in content.items() if name not in _CLASSIFIER}
+        raise CheckpointError(f"{config.weights}: holds {type(content).__name__}, expected {wanted}")
+    found = {name: value for name, value in content.items() if not of_imagenet or name not in _CLASSIFIER}
     with torch.device("meta"):  # names and shapes are all that is asked, and no chance is used up
         expected = config.build(shape=tuple(shape), attention=None).state_dict()
     if problem := misfit(found, expected):
-        raise CheckpointError(
-            f"{config.weights}: {problem}; expected weights for a ResNet-{config.depth} of width {config.width} with "
-            f"the stem {config.stem!r}: see backbone.depth"
+        described = (
+            f"a ResNet-{config.depth} of width {config.width} with the stem {config.stem!r}: see backbone.depth"
+            if isinstance(config, ResNetConfig)
+            else f"a backbone {config.kind!r} for {shape[0]} pixels as the experiment describes it: see backbone"
         )
+        raise CheckpointError(f"{config.weights}: {problem}; expected weights for {described}")
     return Pretrained(config.weights, sha256, found)

@@ -44,7 +44,7 @@ LABELS = torch.tensor([0, 1, 1, 2, 3, 4])
 
 def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None:
     assert {f.__name__.rpartition(".")[2]: len(members(f)) for f in FAMILIES} == {
-        "backbones": 4,
+        "backbones": 6,
         "heads": 6,
         "losses": 13,
         "open_set": 7,
@@ -61,8 +61,10 @@ def test_every_member_stands_in_its_familys_init(family: ModuleType) -> None:
 SMALL = {
     "IResNetConfig": {"width": 4, "features": D, "layers": (1, 1)},
     "IdentityConfig": {},
+    "MobileFaceNetConfig": {"width": 2, "features": D, "blocks": (1, 1, 1, 1)},
     "ResNetConfig": {"width": 1},
     "ResNetCifarConfig": {"width": 2, "depth": 8},
+    "VisionTransformerConfig": {"dim": 4, "heads": 2, "depth": 2, "features": D},
 }
 
 
