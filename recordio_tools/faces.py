@@ -232,7 +232,8 @@ class FaceSet:
                 f"{self.path}: {source.reader.path} has no image of key {view.keys[missing[0]]}; "
                 "make the view anew with: recordio build-lt"
             )
-        index = Index(view.keys, source.offsets()[places], self.path / VIEW)
+        ends = source.reader.index.ends(view.records.size)[source._positions][places]
+        index = Index(view.keys, source.offsets()[places], self.path / VIEW, ends)
         return Reader(view.records.path, index, access=access)
 
     def _listed_through(self, view: View) -> tuple[list[str], ListedPaths] | None:

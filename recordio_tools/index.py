@@ -35,12 +35,15 @@ class Index:
         keys: The keys, in the order of the index file.
         offsets: Byte offset of each key's record.
         path: Where the index was read from, for messages.
+        stated_ends: Where each record ends, given with an index that leaves records of its file out; None where each
+            ends at the next one's offset.
     """
 
-    def __init__(self, keys: Int64s, offsets: Int64s, path: Path) -> None:
+    def __init__(self, keys: Int64s, offsets: Int64s, path: Path, stated_ends: Int64s | None = None) -> None:
         self.keys = keys
         self.offsets = offsets
         self.path = path
+        self.stated_ends = stated_ends
         self._table: memoryview | None = None
         self._sparse: dict[int, int] | None = None
         _check_unique(keys, path)
@@ -71,11 +74,11 @@ class Index:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getstate__(self) -> tuple[Int64s, Int64s, Path]:
-        return self.keys, self.offsets, self.path
+    def __getstate__(self) -> tuple[Int64s, Int64s, Path, Int64s | None]:
+        return self.keys, self.offsets, self.path, self.stated_ends
 
-    def __setstate__(self, state: tuple[Int64s, Int64s, Path]) -> None:
-        self.keys, self.offsets, self.path = state
+    def __setstate__(self, state: tuple[Int64s, Int64s, Path, Int64s | None]) -> None:
+        self.keys, self.offsets, self.path, self.stated_ends = state
         self._table = self._sparse = None
 
     @property
@@ -111,7 +114,9 @@ class Index:
         return np.where(ascending[slots] == keys, order[slots], -1)
 
     def ends(self, size: int) -> Int64s:
-        """Where each record ends if the index holds all records of a file of `size` bytes: at the next one's offset."""
+        """Where each record ends: as stated, else at the next one's offset, the last with the file of `size` bytes."""
+        if self.stated_ends is not None:
+            return self.stated_ends
         order = np.argsort(self.offsets, kind="stable")
         ends = np.empty(len(self), np.int64)
         ends[order] = np.append(self.offsets[order], size)[1:]

@@ -71,8 +71,8 @@ class Reader:
             index = Index.load(index or self.path.with_suffix(".idx"), cache=cache)
         self.index = index
         self._check_offsets()
-        in_file_order = bool((np.diff(self.index.offsets) > 0).all())
-        self._own_ends = None if in_file_order else self.index.ends(self._size)
+        follow = self.index.stated_ends is None and bool((np.diff(self.index.offsets) > 0).all())
+        self._own_ends = None if follow else self.index.ends(self._size)
         self._take_tables()
         self._let_go()
         if access == "mapped":  # else mapped again only where somebody asks for `buffer`

@@ -353,3 +353,14 @@ def test_the_size_of_a_view_of_ms1m(tmp_path: Path, numbered: Path) -> None:
     assert np.array_equal(back.keys, keys)
     assert np.array_equal(back.counts, counts)
     assert back.records.path == numbered
+
+
+@pytest.mark.parametrize("access", ["mapped", "positioned"])
+def test_a_view_knows_where_its_records_end(
+    access: Any, both: tuple[FaceSet, FaceSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is taken at its first look, without a second judgement."""
+    copy, view = both[0], FaceSet(both[1].path, access=access)
+    monkeypatch.setattr(view.reader, "_decode", None)
+    for place in range(len(copy)):
+        assert bytes(view.encoded(place)) == bytes(copy.encoded(place))
