@@ -1,6 +1,7 @@
 """What the numbers mean, in numpy alone: scores and labels in, figures out.
 
 - ``identification``: one probe against a gallery (1:N): CMC, FPIR, FNIR, TPIR, DET, thresholds.
+- ``verification``: one photo against another (1:1): TAR at FAR, EER, accuracy by folds.
 - ``ranking``: how well one score separates two groups: AUROC.
 - ``shots``: closed-set accuracy by how many training images a class has.
 - ``open_set``: classify the known, reject strangers: F-measures, AUPR, FPR at 95 % TPR, OSCR.
