@@ -14,6 +14,7 @@ from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
 from facerec_oltr.cli.evaluate_faces import evaluate_faces
+from facerec_oltr.cli.evaluate_pairs import evaluate_pairs
 from facerec_oltr.cli.gallery import calibrate, enroll, identify
 from facerec_oltr.cli.import_authors import import_authors
 from facerec_oltr.cli.report import report
@@ -46,6 +47,7 @@ app.command(
     epilog="Example: facerec evaluate-faces --model demo/run --model dlib --faces demo/faces "
     "--open demo/faces-lt/manifest.json --out result.json"
 )(evaluate_faces)
+app.command(epilog="Example: facerec evaluate-pairs lfw.bin cfp_fp.bin --model demo/run --model dlib")(evaluate_pairs)
 app.command(epilog="Example: facerec report result.json --out report.md")(report)
 
 

@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "evaluate-faces",
+    "evaluate-pairs",
     "report",
     "data check",
 )
