@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from facerec_oltr.data import DataSet
@@ -31,7 +32,7 @@ from facerec_oltr.engine.checkpoint import (
     write_json,
 )
 from facerec_oltr.engine.model import Model, build_model
-from facerec_oltr.engine.stage import EpochReport, StageRun
+from facerec_oltr.engine.stage import EpochReport, StageRun, few_shot_classes
 from facerec_oltr.errors import CheckpointError, ConfigError
 from facerec_oltr.experiment import Experiment, Stage
 
@@ -77,11 +78,15 @@ def train(
         The path of the finished model.
 
     Raises:
-        ConfigError: `out` holds something else than this experiment.
+        ConfigError: `out` holds something else than this experiment, or the data has no base or no few-shot classes
+            where a stage is for the base classes.
         CheckpointError: a checkpoint in `out` is damaged.
         TrainingError: the loss is not finite.
     """
     data = experiment.data.build()
+    few_shot_classes(
+        experiment, np.bincount(data.labels, minlength=data.classes)
+    )  # an error before anything is written
     _claim(out, _describe(experiment, data))
     finished = out / "model.safetensors"
     if not finished.exists():

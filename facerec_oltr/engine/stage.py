@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from facerec_oltr.data import DataSet, RandomCrop, augment
 from facerec_oltr.engine.model import Model, to_input
-from facerec_oltr.errors import TrainingError
+from facerec_oltr.errors import ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
 from facerec_oltr.losses import Batch
+from facerec_oltr.metrics.shots import shot_bins
 
 _EVALUATION_BATCH = 256
 
@@ -73,11 +75,15 @@ class StageRun:
         if self.stage.freeze_backbone:
             for name, weight in self.model.backbone.named_parameters():
                 weight.requires_grad_(f"backbone.{name}" in self.new_weights)
-        self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
         self.sampler = self.stage.sampler.build()
         self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
         counts = np.bincount(self.data.labels, minlength=self.data.classes)
         self.counts = torch.from_numpy(counts).to(self.device)
+        few_shot = few_shot_classes(self.experiment, counts)
+        self.model.head.divide(torch.from_numpy(few_shot).to(self.device))
+        self.known = np.ones_like(few_shot) if self.stage.classes == "all" else ~few_shot
+        self.images = np.flatnonzero(self.known[self.data.labels])
+        self.steps_per_epoch = math.ceil(len(self.images) / schedule.batch_size)
         self.optimizer = torch.optim.SGD(
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
@@ -122,7 +128,7 @@ class StageRun:
         order_seed, augment_seed, dropout_seed, crop_seed = np.random.SeedSequence(
             (self.experiment.seed, self.index, epoch)
         ).generate_state(4)
-        order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
+        order = self.images[self.sampler(self.data.labels[self.images], np.random.default_rng(order_seed))]
         generator = torch.Generator().manual_seed(int(augment_seed))
         self.refresh_memory("stage begins" if epoch == 1 else "epoch begins")
         self._set_training_mode()
@@ -167,8 +173,9 @@ class StageRun:
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
         if inputs.ndim == 4:  # vectors have no picture to change
             inputs = augment(inputs, self.experiment.augment, generator)
-        features, logits = self.model(inputs)
-        batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
+        features = self.model.features(inputs)
+        logits = self.model.head.training_logits(features, labels, torch.from_numpy(positions).to(self.device))
+        batch = self._batch(features, logits, labels)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
         if not torch.isfinite(total):
@@ -180,8 +187,17 @@ class StageRun:
         total.backward()
         self.optimizer.step()
         self.model.head.observe(features, labels)
-        correct = (logits.argmax(dim=1) == labels).float().mean()
+        correct = (batch.logits.argmax(dim=1) == batch.labels).float().mean()
         return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
+
+    def _batch(self, features: Tensor, logits: Tensor, labels: Tensor) -> Batch:
+        """What the loss sees: where only some classes are trained, a batch that knows of no others."""
+        memory = self.model.head.memory
+        if self.known.all():
+            return Batch(features, logits, labels, memory, self.counts)
+        classes = torch.from_numpy(np.flatnonzero(self.known)).to(self.device)
+        memory = None if memory is None else memory[classes]
+        return Batch(features, logits[:, classes], torch.searchsorted(classes, labels), memory, self.counts[classes])
 
     def _set_rates(self, step: int) -> None:
         schedule = self.experiment.schedule
@@ -196,15 +212,32 @@ class StageRun:
         return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
 
     @torch.no_grad()
-    def _class_means(self) -> Tensor:
-        """The mean feature of every class, (C, D), over all training images as they are, without augmentation."""
+    def _class_means(self, of: Callable[[Tensor], Tensor] = lambda features: features, /) -> Tensor:
+        """The mean of every class, (C, D), over all training images as they are, without augmentation."""
         self.model.eval()
         sums = torch.zeros(self.data.classes, self.model.features_size, device=self.device)
         for start in range(0, len(self.data), _EVALUATION_BATCH):
             positions = np.arange(start, min(start + _EVALUATION_BATCH, len(self.data)))
             labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-            sums.index_add_(0, labels, self.model.features(self._inputs(positions)))
+            sums.index_add_(0, labels, of(self.model.features(self._inputs(positions))))
         return sums / self.counts.unsqueeze(1)
+
+
+def few_shot_classes(experiment: Experiment, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which classes are few-shot by the experiment's convention, (C,); the others are the base classes.
+
+    Raises:
+        ConfigError: a stage is for the base classes, and there are fewer than two, or no others.
+    """
+    few_shot = shot_bins(counts, experiment.shots)["few"]
+    few, base = int(few_shot.sum()), int((~few_shot).sum())
+    if any(stage.classes == "base" for stage in experiment.stages) and (base < 2 or not few):
+        raise ConfigError(
+            f"{experiment.method} on {experiment.dataset}: by shots = {experiment.shots!r} the training set has {base} "
+            f"base classes and {few} few-shot ones (it has {counts.min()} to {counts.max()} images a class), expected "
+            "at least 2 and 1; choose another convention with --set shots=…, or another method"
+        )
+    return few_shot
 
 
 def rate_factor(step: int, steps: int, warmup: float, decay: Literal["cosine", "thirds"]) -> float:

@@ -1,11 +1,17 @@
 """What the trainer may ask of any head, with the answers of a head that keeps no memory."""
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 from torch import Tensor, nn
 
 Moment = Literal["stage begins", "epoch begins", "stage ends"]
+
+
+class ClassMeans(Protocol):
+    """Computes the mean over every class's training images of what `of` makes of their features, (C, D)."""
+
+    def __call__(self, of: Callable[[Tensor], Tensor] = ..., /) -> Tensor: ...
 
 
 class Head(nn.Module):
@@ -27,14 +33,27 @@ class Head(nn.Module):
     def inherit(self, previous: Self) -> None:
         """Take over what the head of the stage before has learned; called once, before the stage begins."""
 
-    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+    def divide(self, few_shot: Tensor) -> None:
+        """Hear which classes are few-shot, (C,) bool; called once, after `inherit` and before the first `refresh`."""
+
+    def refresh(self, class_means: ClassMeans, when: Moment) -> None:
         """Renew the memory; called before a stage begins, at the start of each further epoch, and when a stage ends.
 
         Args:
-            class_means: computes the mean training feature of every class, (C, D); it costs one pass over the
-                training set, so a head that needs none does not call it.
+            class_means: computes the mean training feature of every class, (C, D), or the mean of a function (B, D) →
+                (B, D) of it; it costs one pass over the training set, so a head that needs none does not call it.
             when: which of the three it is.
         """
+
+    def training_logits(self, features: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+        """Map features (B, D) to the logits (B, C) that the loss sees, for a head that answers otherwise in training.
+
+        Args:
+            features: (B, D).
+            labels: (B,).
+            images: (B,) int64, the place in the training set of the image that each row shows.
+        """
+        return self(features)
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """See a batch's features (B, D) and labels (B,) after the step that they made; for a memory that follows."""
