@@ -212,7 +212,7 @@ class StageRun:
         return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
 
     @torch.no_grad()
-    def _class_means(self, of: Callable[[Tensor], Tensor] = lambda features: features, /) -> Tensor:
+    def _class_means(self, of: Callable[[Tensor], Tensor] = lambda features: features) -> Tensor:
         """The mean of every class, (C, D), over all training images as they are, without augmentation."""
         self.model.eval()
         sums = torch.zeros(self.data.classes, self.model.features_size, device=self.device)

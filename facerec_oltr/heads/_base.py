@@ -1,17 +1,15 @@
 """What the trainer may ask of any head, with the answers of a head that keeps no memory."""
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, Protocol, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
 Moment = Literal["stage begins", "epoch begins", "stage ends"]
 
-
-class ClassMeans(Protocol):
-    """Computes the mean over every class's training images of what `of` makes of their features, (C, D)."""
-
-    def __call__(self, of: Callable[[Tensor], Tensor] = ..., /) -> Tensor: ...
+ClassMeans = Callable[..., Tensor]
+"""Called with nothing: the mean training feature of every class, (C, D). Called with a function (B, D) → (B, D): the
+mean of what it makes of the features."""
 
 
 class Head(nn.Module):
@@ -40,8 +38,8 @@ class Head(nn.Module):
         """Renew the memory; called before a stage begins, at the start of each further epoch, and when a stage ends.
 
         Args:
-            class_means: computes the mean training feature of every class, (C, D), or the mean of a function (B, D) →
-                (B, D) of it; it costs one pass over the training set, so a head that needs none does not call it.
+            class_means: computes the mean training feature of every class, (C, D), or the mean of a function of it; it
+                costs one pass over the training set, so a head that needs none does not call it.
             when: which of the three it is.
         """
 
