@@ -1,5 +1,6 @@
 """What an experiment is: every choice that a training run rests on, checked against each other."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,12 +10,11 @@ from facerec_oltr.components import Config
 from facerec_oltr.data import AugmentConfig, DataConfig
 from facerec_oltr.heads import (
     CosineConfig,
-    DotProductConfig,
     HeadConfig,
-    LwsConfig,
     MetaEmbeddingConfig,
     NcmConfig,
     TauNormConfig,
+    WeightGeneratorConfig,
 )
 from facerec_oltr.losses import (
     AdaFaceConfig,
@@ -31,6 +31,13 @@ from facerec_oltr.samplers import SamplerConfig
 Factor = Annotated[float, Field(ge=0)]
 Precision = Literal["float32", "bfloat16", "float16"]
 _LOSSES_OF_COSINES = AdaFaceConfig | ElasticConfig | LdamConfig | MagFaceConfig | MarginConfig
+
+_TAKES_OVER: Mapping[str, tuple[str, ...]] = {
+    "lws": ("dot_product",),
+    "tau_norm": ("dot_product",),
+    "weight_generator": ("cosine", "weight_generator"),
+}
+"""Heads that are nothing without what an earlier stage's head has learned, and which head that may be."""
 
 
 class Schedule(Config):
@@ -86,6 +93,8 @@ class Stage(Config):
     Attributes:
         name: by which later stages refer to it, and under which its checkpoint is kept.
         share: of the schedule's epochs; 0 trains nothing, for a head that only takes over or computes what it needs.
+        classes: train on the images of all classes, or only of those that are not few-shot by the experiment's `shots`,
+            with a loss that knows of no others.
         start_from: an earlier stage whose backbone and head this one takes over, as they were at its end, not at its
             best epoch; none starts afresh, or with the backbone from the file `backbone.weights`.
         attention: put modulated attention into the backbone.
@@ -107,6 +116,7 @@ class Stage(Config):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    classes: Literal["all", "base"] = "all"
     start_from: str | None = None
     attention: ModulatedAttentionConfig | None = None
     fc_add: Annotated[int, Field(ge=1)] | Literal["same"] | None = None
@@ -129,11 +139,13 @@ class Stage(Config):
                     f"{self.head.kind!r} keeps none; take the head 'meta_embedding'"
                 )
             if isinstance(term.loss, _LOSSES_OF_COSINES) and not (
-                isinstance(self.head, CosineConfig) and self.head.scale == term.loss.scale and not self.head.squashed
+                isinstance(self.head, CosineConfig)
+                and self.head.scale == term.loss.scale
+                and not (self.head.squashed or self.head.learned_scale)
             ):
                 raise ValueError(
                     f"stage {self.name!r}: the loss {term.loss.kind!r} with scale {term.loss.scale:g} needs the head "
-                    "'cosine' with the same scale, not squashed"
+                    "'cosine' with the same scale, not squashed and not learned"
                 )
         return self
 
@@ -144,6 +156,15 @@ class Stage(Config):
             raise ValueError(
                 f"stage {self.name!r}: the loss 'disc_centroids_authors' moves a memory of the kind 'parameter', and "
                 "nothing else does; set both or none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_generator_learns_from_base_classes(self) -> Self:
+        if isinstance(self.head, WeightGeneratorConfig) and self.classes != "base":
+            raise ValueError(
+                f"stage {self.name!r}: the head 'weight_generator' generates the few-shot classes' weights and learns "
+                'from the others; set classes = "base"'
             )
         return self
 
@@ -204,10 +225,10 @@ class Experiment(Config):
                         f"stage {stage.name!r} starts from {stage.start_from!r}, expected an earlier stage: "
                         f"{', '.join(known) or 'there is none'}"
                     )
-                if isinstance(stage.head, LwsConfig | TauNormConfig) and not isinstance(start.head, DotProductConfig):
+                if (kinds := _TAKES_OVER.get(stage.head.kind)) and start.head.kind not in kinds:
                     raise ValueError(
-                        f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier, but "
-                        f"{start.name!r} has the head {start.head.kind!r}; expected 'dot_product'"
+                        f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a trained classifier, but "
+                        f"{start.name!r} has the head {start.head.kind!r}; expected {' or '.join(map(repr, kinds))}"
                     )
                 new, old = stage.head, start.head
                 if isinstance(new, CosineConfig) and isinstance(old, CosineConfig) and new.centres != old.centres:
@@ -221,11 +242,18 @@ class Experiment(Config):
                             f"stage {stage.name!r} drops or changes the {part} of {stage.start_from!r}, whose weights "
                             "it would take over; give both the same"
                         )
-            elif isinstance(stage.head, LwsConfig | TauNormConfig):
+            elif stage.head.kind in _TAKES_OVER:
                 raise ValueError(
-                    f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a linear classifier; set start_from"
+                    f"stage {stage.name!r}: the head {stage.head.kind!r} takes over a trained classifier; "
+                    "set start_from"
                 )
             known[stage.name] = stage
+        last = self.stages[-1]
+        if last.classes == "base" and not isinstance(last.head, NcmConfig | WeightGeneratorConfig):
+            raise ValueError(
+                f"the last stage, {last.name!r}, trains base classes alone, and the head {last.head.kind!r} would "
+                "leave the few-shot ones untrained; take the head 'weight_generator' or 'ncm'"
+            )
         if (total := sum(stage.share for stage in self.stages)) > 1 + 1e-9:
             raise ValueError(f"the stages' shares add up to {total:g}, expected at most 1: lower them")
         return self

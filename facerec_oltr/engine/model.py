@@ -40,6 +40,11 @@ class Model(nn.Module):
         features = self.features(inputs)
         return features, _widened(self.head(features))
 
+    def in_training(self, inputs: Tensor, labels: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``forward``, with the logits that the loss is to see; see ``Head.training_logits``."""
+        features = self.features(inputs)
+        return features, _widened(self.head.training_logits(features, labels, images))
+
     def take_over(self, previous: "Model") -> list[str]:
         """Start from the model of an earlier stage; give the names of weights before the head that it did not have.
 

@@ -1,6 +1,6 @@
 """One pass over a split as it is, without augmentation: class means from it, and validation accuracy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -29,15 +29,29 @@ def clean_batches(
 
 
 @torch.no_grad()
-def class_means(model: Model, data: DataSet, device: torch.device, arithmetic: Arithmetic) -> Tensor:
-    """The mean feature of every class, (C, D), over all of `data`; of several ranks each reads its share."""
+def class_means(
+    model: Model,
+    data: DataSet,
+    device: torch.device,
+    arithmetic: Arithmetic,
+    of: Callable[[Tensor], Tensor] = lambda features: features,
+) -> Tensor:
+    """The mean feature of every class, (C, D), over all of `data`; of several ranks each reads its share.
+
+    Args:
+        model: on `device`.
+        data: all training images, taken as they are.
+        device: where.
+        arithmetic: the precision of the training.
+        of: a function (B, D) → (B, D) whose mean is wanted instead.
+    """
     model.eval()
     sums = torch.zeros(data.classes, model.features_size, device=device)
     counts = torch.zeros(data.classes, dtype=torch.int64, device=device)
     for positions, inputs in clean_batches(data, device, own_share(len(data))):
         labels = torch.from_numpy(data.labels[positions]).to(device)
         with arithmetic.autocast():
-            features = model.features(inputs)
+            features = of(model.features(inputs)).float()
         sums.index_add_(0, labels, features)
         counts += torch.bincount(labels, minlength=data.classes)
     return sum_over_ranks(sums) / sum_over_ranks(counts).unsqueeze(1)

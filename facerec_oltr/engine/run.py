@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from facerec_oltr.data import DataSet
+from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.best import BestWeights
 from facerec_oltr.engine.checkpoint import Progress, load_progress, load_weights, save_progress, save_weights
 from facerec_oltr.engine.finished import WEIGHTS_FILES
@@ -56,7 +58,8 @@ def train(
         The path of the finished model.
 
     Raises:
-        ConfigError: `out` holds something else than this experiment, or the device cannot compute as it asks.
+        ConfigError: `out` holds something else than this experiment, the device cannot compute as it asks, or the data
+            has no base or no few-shot classes where a stage is for the base classes.
         DataError: the training or the validation split is not what it should be.
         CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
         TrainingError: a batch is larger than the training split, or the loss is not finite.
@@ -64,6 +67,7 @@ def train(
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
     data, validation = experiment.data.build(), _validation(experiment)
+    few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))  # as is what the data lack
     if (size := experiment.schedule.batch_size) > len(data):
         raise TrainingError(
             f"schedule.batch_size is {size:,}, more than the {len(data):,} inputs of the training split; "

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec_oltr.data import DataSet, RandomCrop, augment
+from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.model import Model, to_input
 from facerec_oltr.engine.passes import accuracies, class_means
 from facerec_oltr.engine.precision import Arithmetic
@@ -60,13 +62,17 @@ class StageRun:
         if self.stage.freeze_backbone:
             for name, weight in self.model.backbone.named_parameters():
                 weight.requires_grad_(f"backbone.{name}" in self.new_weights)
-        self.steps_per_epoch = math.ceil(len(self.data) / schedule.batch_size)
         self.sampler = self.stage.sampler.build()
         self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
         for loss in self._losses_with_state():
             loss.to(self.device)
         counts = np.bincount(self.data.labels, minlength=self.data.classes)
         self.counts = torch.from_numpy(counts).to(self.device)
+        few_shot = few_shot_classes(self.experiment, counts)
+        self.model.head.divide(torch.from_numpy(few_shot).to(self.device))
+        self.known = np.ones_like(few_shot) if self.stage.classes == "all" else ~few_shot
+        self.images = np.flatnonzero(self.known[self.data.labels])
+        self.steps_per_epoch = math.ceil(len(self.images) / schedule.batch_size)
         self.optimizer = torch.optim.SGD(
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
@@ -122,7 +128,8 @@ class StageRun:
         )
 
     def _refresh_memory(self, when: Moment) -> None:
-        self.model.head.refresh(lambda: class_means(self.model, self.data, self.device, self.arithmetic), when)
+        means = partial(class_means, self.model, self.data, self.device, self.arithmetic)
+        self.model.head.refresh(means, when)
 
     def _losses_with_state(self) -> list[nn.Module]:
         return [loss for _, _, loss in self.losses if isinstance(loss, nn.Module)]
@@ -151,7 +158,7 @@ class StageRun:
         order_seed, augment_seed, dropout_seed, crop_seed = np.random.SeedSequence(
             (self.experiment.seed, self.index, epoch)
         ).generate_state(4)
-        order = self.sampler(self.data.labels, np.random.default_rng(order_seed))
+        order = self.images[self.sampler(self.data.labels[self.images], np.random.default_rng(order_seed))]
         generator = torch.Generator().manual_seed(int(augment_seed))
         self._set_training_mode()
         sums: dict[str, float] = dict.fromkeys(("loss", "correct", *(kind for kind, _, _ in self.losses)), 0.0)
@@ -195,8 +202,8 @@ class StageRun:
         if inputs.ndim == 4:  # vectors have no picture to change
             inputs = augment(inputs, self.experiment.augment, generator)
         with self.arithmetic.autocast():
-            features, logits = self.model(inputs)
-        batch = Batch(features, logits, labels, self.model.head.memory, self.counts)
+            features, logits = self.model.in_training(inputs, labels, torch.from_numpy(positions).to(self.device))
+        batch = self._batch(features, logits, labels)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
         if not torch.isfinite(total):
@@ -210,7 +217,7 @@ class StageRun:
                 "schedule.learning_rate, or take schedule.precision=bfloat16"
             )
         self.model.head.observe(features, labels)
-        correct = (logits.argmax(dim=1) == labels).float().mean()
+        correct = (batch.logits.argmax(dim=1) == batch.labels).float().mean()
         return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
 
     def _suspects(self, positions: np.ndarray, logits: Tensor) -> str:
@@ -222,6 +229,15 @@ class StageRun:
         return (
             f"what was in the batch{'' if some is positions else ' and has logits that are not finite'}: {names}{more}"
         )
+
+    def _batch(self, features: Tensor, logits: Tensor, labels: Tensor) -> Batch:
+        """What the loss sees: where only some classes are trained, a batch that knows of no others."""
+        memory = self.model.head.memory
+        if self.known.all():
+            return Batch(features, logits, labels, memory, self.counts)
+        classes = torch.from_numpy(np.flatnonzero(self.known)).to(self.device)
+        memory = None if memory is None else memory[classes]
+        return Batch(features, logits[:, classes], torch.searchsorted(classes, labels), memory, self.counts[classes])
 
     def _set_rates(self, step: int) -> None:
         schedule = self.experiment.schedule

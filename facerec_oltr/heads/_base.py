@@ -7,6 +7,10 @@ from torch import Tensor, nn
 
 Moment = Literal["stage begins", "epoch begins", "stage ends"]
 
+ClassMeans = Callable[..., Tensor]
+"""Called with nothing: the mean training feature of every class, (C, D). Called with a function (B, D) → (B, D): the
+mean of what it makes of the features."""
+
 
 class Head(nn.Module):
     """Features (B, D) → logits (B, C).
@@ -27,17 +31,30 @@ class Head(nn.Module):
     def inherit(self, previous: Self) -> None:
         """Take over what the head of the stage before has learned; called once, before the stage begins."""
 
-    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+    def divide(self, few_shot: Tensor) -> None:
+        """Hear which classes are few-shot, (C,) bool; called once, after `inherit` and before the first `refresh`."""
+
+    def refresh(self, class_means: ClassMeans, when: Moment) -> None:
         """Renew the memory; called before a stage begins, between two epochs, and when a stage ends.
 
         It is called as soon as an epoch is over, so that what is measured and kept then has the memory of its own
         weights.
 
         Args:
-            class_means: computes the mean training feature of every class, (C, D); it costs one pass over the
-                training set, so a head that needs none does not call it.
+            class_means: computes the mean training feature of every class, (C, D), or the mean of a function of it; it
+                costs one pass over the training set, so a head that needs none does not call it.
             when: which of the three it is; `epoch begins` is each time between two epochs.
         """
+
+    def training_logits(self, features: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+        """Map features (B, D) to the logits (B, C) that the loss sees, for a head that answers otherwise in training.
+
+        Args:
+            features: (B, D).
+            labels: (B,).
+            images: (B,) int64, the place in the training set of the image that each row shows.
+        """
+        return self(features)
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """See a batch's features (B, D) and labels (B,) after the step that they made; for a memory that follows."""

@@ -33,26 +33,43 @@ class Cosine(Head):
         features: D.
         classes: C.
         scale: σ; every |logit| stays below it.
+        learned_scale: learn σ too, from `scale`.
         squashed: shrink the feature by n/(1+n) instead of normalising it, so that a weak feature is a weak vote.
         centres: K; the weights of a class stand one after another.
     """
 
-    def __init__(self, features: int, classes: int, *, scale: float, squashed: bool, centres: int = 1) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        scale: float,
+        squashed: bool,
+        centres: int = 1,
+        learned_scale: bool = False,
+    ) -> None:
         super().__init__()
-        self.scale, self.squashed, self.centres = scale, squashed, centres
+        self.scale = nn.Parameter(torch.tensor(scale)) if learned_scale else scale
+        self.squashed, self.centres = squashed, centres
         self.weight = nn.Parameter(torch.empty(classes * centres, features))
         bound = 1 / math.sqrt(features)
         nn.init.uniform_(self.weight, -bound, bound)
 
     def inherit(self, previous: Head) -> None:
-        """Go on from a cosine classifier."""
+        """Go on from a cosine classifier: from its weights, and a scale that is learned goes on from its scale."""
         if isinstance(previous, Cosine):
-            self.load_state_dict(previous.state_dict())
+            self.weight.data.copy_(previous.weight.data)
+            if isinstance(self.scale, nn.Parameter):
+                self.scale.data.copy_(torch.as_tensor(previous.scale).detach())
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
+        return self.against(features, self.weight)
+
+    def against(self, features: Tensor, weight: Tensor) -> Tensor:
+        """Compare (B, D) with other weights (K, D): (B, K)."""
         direction = squash(features) if self.squashed else F.normalize(features)
-        logits = self.scale * direction @ F.normalize(self.weight).T
+        logits = self.scale * direction @ F.normalize(weight).T
         return logits if self.centres == 1 else logits.unflatten(1, (-1, self.centres)).amax(dim=2)
 
 
@@ -64,7 +81,15 @@ class CosineConfig(Config):
     scale: Annotated[float, Field(gt=0)] = 16.0
     squashed: bool = False
     centres: Annotated[int, Field(ge=1)] = 1
+    learned_scale: bool = False
 
     def build(self, *, features: int, classes: int) -> Cosine:
         """Build the head for D features and C classes."""
-        return Cosine(features, classes, scale=self.scale, squashed=self.squashed, centres=self.centres)
+        return Cosine(
+            features,
+            classes,
+            scale=self.scale,
+            squashed=self.squashed,
+            centres=self.centres,
+            learned_scale=self.learned_scale,
+        )

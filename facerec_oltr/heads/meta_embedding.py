@@ -19,7 +19,6 @@ the logits. How M comes to be is a choice:
 Distances take O(B·C) memory, the authors' O(B·C·D). γ has a floor; theirs divides by zero on a centroid.
 """
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -27,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from facerec_oltr.components import Config
-from facerec_oltr.heads._base import Head, Moment
+from facerec_oltr.heads._base import ClassMeans, Head, Moment
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
 from facerec_oltr.heads.ranks import batch_means
@@ -84,7 +83,7 @@ class MetaEmbedding(Head):
         if isinstance(previous, DotProduct):
             self.hallucinator.load_state_dict(previous.fc.state_dict())
 
-    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+    def refresh(self, class_means: ClassMeans, when: Moment) -> None:
         """Set every centroid to the mean of its class's training features, at the moments that its kind asks for."""
         if self.memory_kind == "recomputed" or when == "stage begins":
             with torch.no_grad():

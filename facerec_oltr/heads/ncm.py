@@ -5,7 +5,6 @@
 Nothing is learned here; the means are recomputed from the network as it stands.
 """
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -14,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from facerec_oltr.components import Config
-from facerec_oltr.heads._base import Head, Moment
+from facerec_oltr.heads._base import ClassMeans, Head, Moment
 
 
 class Ncm(Head):
@@ -33,7 +32,7 @@ class Ncm(Head):
         self.scale = scale
         self.register_buffer("memory", torch.zeros(classes, features))
 
-    def refresh(self, class_means: Callable[[], Tensor], when: Moment) -> None:
+    def refresh(self, class_means: ClassMeans, when: Moment) -> None:
         """Set every mean to that of its class's training features."""
         self.memory.copy_(class_means())
 

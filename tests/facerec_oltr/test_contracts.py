@@ -45,7 +45,7 @@ LABELS = torch.tensor([0, 1, 1, 2, 3, 4])
 def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None:
     assert {f.__name__.rpartition(".")[2]: len(members(f)) for f in FAMILIES} == {
         "backbones": 6,
-        "heads": 6,
+        "heads": 7,
         "losses": 13,
         "open_set": 7,
         "samplers": 2,
@@ -93,6 +93,21 @@ def test_heads_give_finite_logits_and_gradients_even_for_a_zero_feature(config: 
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
     assert config.keeps_memory == (head.memory is not None)
+
+
+@pytest.mark.parametrize("config", members(heads), ids=lambda c: c.__name__)
+def test_heads_give_finite_logits_and_gradients_in_training_too_for_the_same_image_twice(config: Any) -> None:
+    head = config().build(features=D, classes=C)
+    head.refresh(lambda: torch.eye(C, D), "stage begins")
+    x = features()
+    x[1] = 0
+    x.requires_grad_()
+    logits = head.training_logits(x, torch.tensor([0, 1, 1, 2, 2, 4]), torch.tensor([5, 8, 9, 2, 2, 0]))
+    logits.square().sum().backward()
+    assert logits.shape == (B, C)
+    assert torch.isfinite(logits).all()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
 
 
 @pytest.mark.parametrize("config", members(heads), ids=lambda c: c.__name__)

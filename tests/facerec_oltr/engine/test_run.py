@@ -17,6 +17,7 @@ from facerec_oltr.engine.run import train
 from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
 from facerec_oltr.experiment import Experiment
+from facerec_oltr.heads import WeightGenerator
 
 from ..conftest import TINY, write_listed
 from .conftest import StopAt, StopError, hours, on_vectors
@@ -335,3 +336,74 @@ def test_a_batch_larger_than_the_set_is_refused_before_anything_is_written(
     with pytest.raises(TrainingError, match=r"batch_size is 15, more than the 14 inputs .*; set it to 14 or less"):
         train(tiny_oltr.model_copy(update={"schedule": schedule}), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def fslwf(face_set: Path, *overrides: str) -> Experiment:
+    return load_experiment("fslwf", "att_lt", overrides=[*TINY, f"data.path={face_set}", *overrides])
+
+
+def test_a_stage_for_base_classes_shows_the_network_and_the_loss_no_others(face_set: Path) -> None:
+    experiment = fslwf(face_set, "stages.0.sampler.kind=class_aware")
+    model = build_model(experiment, experiment.stages[0], shape=(16, 16, 3), classes=4, seed=0)
+    data = experiment.data.build()
+    run = StageRun(experiment, 0, model, [], data, torch.device("cpu"))
+    few = int(np.bincount(data.labels).argmin())
+    shown: list[int] = []
+    batches = []
+    run._inputs, inputs = lambda positions, crop=None: shown.extend(positions) or inputs(positions), run._inputs
+    run.losses = [("watched", 1.0, lambda batch: batches.append(batch) or batch.logits.sum())]
+    run._epoch(1)
+    assert len(shown) == 13  # of 14 images: 7, 4 and 2 of the base classes
+    assert few not in data.labels[shown]
+    assert {batch.logits.shape[1] for batch in batches} == {3}
+    assert all(batch.counts.tolist() == [n for n in np.bincount(data.labels) if n > 1] for batch in batches)
+    renumbered = np.delete(np.arange(4), few)[torch.cat([batch.labels for batch in batches])]
+    assert renumbered.tolist() == data.labels[shown].tolist()
+
+
+def test_a_finished_generator_has_made_the_few_shot_weights_from_its_own_features(
+    face_set: Path, tmp_path: Path
+) -> None:
+    experiment = fslwf(face_set)
+    train(experiment, tmp_path / "run")
+    finished, data = load_run(tmp_path / "run"), experiment.data.build()
+    head, few = finished.model.head, int(np.bincount(data.labels).argmin())
+    assert isinstance(head, WeightGenerator)
+    assert head.few_shot.tolist() == [label == few for label in range(4)]
+    features = torch.from_numpy(finished.outputs(data)[0])
+    with torch.no_grad():
+        made = head.generate(features[data.labels == few], ~head.few_shot).mean(dim=0)
+    torch.testing.assert_close(head.classifier.weight[few].detach(), made, atol=1e-5, rtol=1e-4)
+    stages = [load_weights(tmp_path / f"run/checkpoints/{stage}.safetensors") for stage in ("base", "generator")]
+    frozen = [name for name in stages[0] if name.startswith("backbone.")]
+    assert all(torch.equal(stages[0][name], stages[1][name]) for name in frozen)
+    assert not torch.equal(stages[1]["head.phi_att"], torch.ones(8))
+
+
+@pytest.mark.parametrize("epochs", [2, 4, 5])
+def test_a_run_with_episodes_resumes_as_if_never_stopped(epochs: int, face_set: Path, tmp_path: Path) -> None:
+    experiment = fslwf(face_set, "stages.0.share=0.4", "stages.1.share=0.6")
+    unbroken = load_weights(train(experiment, tmp_path / "unbroken"))
+    with pytest.raises(StopError):
+        train(experiment, tmp_path / "run", reporter=StopAt(epochs), clock=hours)
+    weights = load_weights(train(experiment, tmp_path / "run", clock=hours))
+    assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+
+
+@pytest.mark.parametrize(
+    ("shots", "found"), [("decoupling", "0 base classes and 4 few-shot ones"), ("paper", "0 base .* and 4 few-shot")]
+)
+def test_a_data_set_without_base_classes_is_refused_before_anything_is_written(
+    shots: str, found: str, face_set: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=rf"shots = '{shots}' .* {found} .*1 to 7 images a class.*--set shots=…"):
+        train(fslwf(face_set, f"shots={shots}"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_without_few_shot_classes_is_refused(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1, 2], [5, 3, 2])
+    np.savez(tmp_path / "train.npz", features=np.eye(3)[labels], labels=labels)
+    experiment = load_experiment("fslwf", "lfw_features", overrides=[f"data.path={tmp_path}"])
+    with pytest.raises(ConfigError, match="has 3 base classes and 0 few-shot ones"):
+        train(experiment, tmp_path / "run")
