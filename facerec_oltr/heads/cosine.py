@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from facerec_oltr.components import Config
 from facerec_oltr.heads._base import Head
+from facerec_oltr.heads._cosines import cosines
 
 
 def squash(v: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Cosine(Head):
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
         direction = squash(features) if self.squashed else F.normalize(features)
-        return self.scale * direction @ F.normalize(self.weight).T
+        return cosines(self.scale * direction, self.weight)
 
 
 class CosineConfig(Config):
