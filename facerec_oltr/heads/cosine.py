@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from facerec_oltr.components import Config
 from facerec_oltr.heads._base import Head
+from facerec_oltr.heads._cosines import cosines
 
 
 def squash(v: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ class Cosine(Head):
     def against(self, features: Tensor, weight: Tensor) -> Tensor:
         """Compare (B, D) with other weights (K, D): (B, K)."""
         direction = squash(features) if self.squashed else F.normalize(features)
-        logits = self.scale * direction @ F.normalize(weight).T
+        logits = cosines(self.scale * direction, weight)
         return logits if self.centres == 1 else logits.unflatten(1, (-1, self.centres)).amax(dim=2)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.heads._base import ClassMeans, Head, Moment
+from facerec_oltr.heads._cosines import cosines
 
 
 class Ncm(Head):
@@ -38,7 +39,7 @@ class Ncm(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
-        return self.scale * F.normalize(features) @ F.normalize(self.memory).T
+        return cosines(self.scale * F.normalize(features), self.memory)
 
 
 class NcmConfig(Config):

@@ -3,20 +3,22 @@
 import math
 from typing import Any
 
+import pytest
 import torch
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from facerec_oltr.heads import CosineConfig, DotProduct, MetaEmbedding, MetaEmbeddingConfig, Moment
 from facerec_oltr.heads.cosine import squash
-from facerec_oltr.heads.meta_embedding import reachability
+from facerec_oltr.heads.meta_embedding import from_memory, reachability
 
 B, C, D = 4, 5, 6
 
 
-def head_with_memory() -> MetaEmbedding:
+def head_with_memory(top_k: int | None = None) -> MetaEmbedding:
     torch.manual_seed(0)
-    head = MetaEmbeddingConfig().build(features=D, classes=C).double()
+    head = MetaEmbeddingConfig(top_k=top_k).build(features=D, classes=C).double()
     memory = torch.randn(C, D, dtype=torch.float64)
     head.refresh(lambda: memory, "stage begins")
     return head
@@ -30,29 +32,51 @@ def slow_logits(head: MetaEmbedding, x: list[float]) -> list[float]:
         sum(w * v for w, v in zip(row, x, strict=True)) + b
         for row, b in zip(hallucinate.weight.tolist(), hallucinate.bias.tolist(), strict=True)
     ]
-    total = sum(math.exp(s) for s in scores)
-    from_memory = [sum(math.exp(s) / total * m[d] for s, m in zip(scores, memory, strict=True)) for d in range(D)]
+    k = len(scores) if head.top_k is None else head.top_k
+    kept = [(math.exp(s), m) for s, m in sorted(zip(scores, memory, strict=True), reverse=True)[:k]]
+    total = sum(e for e, _ in kept)
+    v_memory = [sum(e / total * m[d] for e, m in kept) for d in range(D)]
     selector = [
         math.tanh(sum(w * v for w, v in zip(row, x, strict=True)) + b)
         for row, b in zip(select.weight.tolist(), select.bias.tolist(), strict=True)
     ]
     reach = min(math.dist(x, m) for m in memory)
-    meta = [10 / reach * (v + e * m) for v, e, m in zip(x, selector, from_memory, strict=True)]
+    meta = [10 / reach * (v + e * m) for v, e, m in zip(x, selector, v_memory, strict=True)]
     n = math.hypot(*meta)
     return [16 * (n / (1 + n)) * sum(v / n * w / math.hypot(*row) for v, w in zip(meta, row, strict=True)) for row in W]
 
 
-def test_logits_equal_the_slow_loop() -> None:
-    head = head_with_memory()
+@pytest.mark.parametrize("top_k", [None, 1, 2, C, C + 1])
+def test_logits_equal_the_slow_loop(top_k: int | None) -> None:
+    head = head_with_memory(top_k)
     x = torch.randn(B, D, dtype=torch.float64)
     expected = torch.tensor([slow_logits(head, row) for row in x.tolist()], dtype=torch.float64)
     torch.testing.assert_close(head(x), expected)
 
 
-def test_the_gradient_is_that_of_the_function() -> None:
-    head = head_with_memory()
+@pytest.mark.parametrize("top_k", [None, 1, 2])
+def test_the_gradient_is_that_of_the_function(top_k: int | None) -> None:
+    head = head_with_memory(top_k)
     x = torch.randn(B, D, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(head, (x,))
+    names, weights = zip(*head.named_parameters(), strict=True)
+    copies = [weight.detach().clone().requires_grad_() for weight in weights]
+
+    def logits(x: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(head, dict(zip(names, weights, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(logits, (x, *copies))
+
+
+def test_only_the_rows_that_the_batch_chose_move_when_the_hallucinator_reads_its_top_k() -> None:
+    head = head_with_memory(2)
+    x = torch.randn(2, D, dtype=torch.float64)
+    head(x).square().sum().backward()
+    chosen = head.hallucinator(x).topk(2).indices.unique()
+    for gradient in (head.hallucinator.weight.grad, head.hallucinator.bias.grad):
+        assert gradient is not None
+        moved = gradient.reshape(C, -1).any(dim=1).nonzero().flatten()
+        assert moved.tolist() == chosen.tolist()
+        assert len(moved) < C
 
 
 def test_no_gradient_and_no_weight_decay_reaches_the_memory() -> None:
@@ -74,6 +98,59 @@ def test_a_feature_on_a_centroid_gives_finite_logits_where_the_authors_divide_by
 def test_reachability_is_the_distance_to_the_nearest_centroid() -> None:
     memory = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
     torch.testing.assert_close(reachability(torch.tensor([[3.0, 0.0], [3.0, 5.0]]), memory), torch.tensor([3.0, 1.0]))
+
+
+def by_all_differences(features: Tensor, memory: Tensor) -> Tensor:
+    """γ as the authors' code forms it, without a floor."""
+    return (features.unsqueeze(1) - memory).norm(dim=2).amin(dim=1)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+@pytest.mark.parametrize("away", [10.0, 1.0, 1e-3])
+def test_reachability_and_its_gradient_are_those_of_all_differences_near_and_far(
+    dtype: torch.dtype, tolerance: float, away: float
+) -> None:
+    """At a length of 23 and a distance of 0.02, ‖v‖² − 2 v·m + ‖m‖² in float32 would be off by a tenth and more."""
+    torch.manual_seed(0)
+    memory = torch.randn(200, 512, dtype=dtype)
+    x = (memory[:50] + away * torch.randn(50, 512, dtype=dtype)).requires_grad_()
+    mine, theirs = reachability(x, memory), by_all_differences(x, memory)
+    torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=0)
+    gradients = (torch.autograd.grad(gamma.sum(), x)[0] for gamma in (mine, theirs))
+    torch.testing.assert_close(*gradients, rtol=0, atol=tolerance)
+
+
+def test_reachability_on_a_centroid_is_the_floor_and_has_no_gradient() -> None:
+    torch.manual_seed(0)
+    memory = torch.randn(200, 512)
+    x = memory[7:9].clone().requires_grad_()
+    gamma = reachability(x, memory, floor=1e-6)
+    torch.testing.assert_close(gamma, torch.full((2,), 1e-6), rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(gamma.sum(), x)
+    assert not gradient.any()
+
+
+def test_reachability_of_a_feature_between_two_centroids_follows_the_first() -> None:
+    memory = torch.tensor([[9.0, 9.0], [0.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    x = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    gamma = reachability(x, memory)
+    gamma.sum().backward()
+    assert gamma.tolist() == [1.0]
+    assert x.grad is not None
+    assert x.grad.tolist() == [[1.0, 0.0]]  # away from (0, 0)
+
+
+def test_the_top_k_are_all_of_the_softmax_where_its_weight_lies_on_them() -> None:
+    torch.manual_seed(0)
+    memory, x, hallucinator = torch.randn(C, D), torch.randn(B, D), nn.Linear(D, C)
+    with torch.no_grad():
+        hallucinator.bias[[1, 3]] += 40.0  # exp(−40) of the weight is elsewhere
+    torch.testing.assert_close(from_memory(x, hallucinator, memory, 2), from_memory(x, hallucinator, memory))
+
+
+def test_a_top_k_of_none_at_all_is_refused() -> None:
+    with pytest.raises(ValidationError, match="top_k"):
+        MetaEmbeddingConfig(top_k=0)
 
 
 def test_the_hallucinator_starts_from_the_linear_classifier_before_it() -> None:
@@ -103,29 +180,45 @@ def test_cosine_logits_ignore_the_length_of_weights_and_stay_below_the_scale() -
         assert before.abs().max() < 16
 
 
-class LargestTensor(TorchDispatchMode):
-    """Watches every operation, forward and backward, and keeps the size of the largest result."""
+class LargeTensors(TorchDispatchMode):
+    """Keeps every new tensor of `size` elements and more that an operation, forward or backward, makes."""
 
-    elements = 0
+    def __init__(self, size: int, known: list[Tensor]) -> None:
+        super().__init__()
+        self.size, self.known, self.found = size, {t.untyped_storage().data_ptr() for t in known}, list[Tensor]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
+            if isinstance(tensor, Tensor) and tensor.untyped_storage().nbytes() >= self.size * tensor.element_size():
+                self.found += [tensor] * (tensor.untyped_storage().data_ptr() not in self.known)
         return result
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many elements the memory of each holds; views of one count once."""
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() // 4 for t in self.found}
+        return list(storages.values())
 
-def test_no_tensor_is_larger_than_the_logits_or_the_weights() -> None:
+
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_nothing_of_the_weights_size_is_made_but_their_gradients(top_k: int | None) -> None:
     """The authors' (B, C, D) tensor would have 134 million elements here, 0.5 GB."""
     batch, classes, features = 64, 4096, 512
-    head = MetaEmbedding(features, classes, reach_scale=10, cosine_scale=16)
+    head = MetaEmbeddingConfig(top_k=top_k).build(features=features, classes=classes)
     head.refresh(lambda: torch.randn(classes, features), "stage begins")
     x = torch.randn(batch, features, requires_grad=True)
-    with LargestTensor() as watched:
-        head(x).sum().backward()
-    # cdist appends two columns to both sides of its matrix product
-    assert watched.elements <= max(batch * classes, classes * (features + 2))
+    known = [head.memory, *head.parameters()]
+    for weight in head.parameters():
+        weight.grad = torch.zeros_like(
+            weight
+        )  # to add to: what is watched is held, so it could not become the gradient
+        known.append(weight.grad)
+    with LargeTensors(classes * features, known) as watched:
+        logits = head(x)
+        assert watched.sizes == []
+        logits.sum().backward()
+    assert watched.sizes == [classes * features] * 2  # of the hallucinator and of the classifier
 
 
 def refreshed(kind: str, moments: list[Moment]) -> Tensor:
