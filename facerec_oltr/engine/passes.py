@@ -54,7 +54,7 @@ def class_means(
             features = of(model.features(inputs)).float()
         sums.index_add_(0, labels, features)
         counts += torch.bincount(labels, minlength=data.classes)
-    return sum_over_ranks(sums) / sum_over_ranks(counts).unsqueeze(1)
+    return sum_over_ranks(sums).div_(sum_over_ranks(counts).unsqueeze(1))
 
 
 @torch.no_grad()

@@ -32,11 +32,18 @@ class DiscCentroids:
         assert batch.memory is not None, "the experiment's check lets no loss with memory meet a head without"
         own_centroids = batch.memory[batch.labels]
         attraction = 0.5 * (batch.features - own_centroids).square().sum(dim=1).mean()
-        distances = torch.cdist(batch.features, batch.memory)
-        own = distances.gather(1, batch.labels.unsqueeze(1)).squeeze(1)
-        nearest_other = distances.scatter(1, batch.labels.unsqueeze(1), torch.inf).amin(dim=1)
+        own = (batch.features - own_centroids).norm(dim=1)
+        nearest_other = (batch.features - batch.memory[_nearest_other(batch)]).norm(dim=1)
         repulsion = torch.relu(self.margin + own - nearest_other).mean()
         return self.attract * attraction + self.repel * repulsion
+
+
+@torch.no_grad()
+def _nearest_other(batch: Batch) -> Tensor:
+    """The nearest centroid of another class, (B,), by ‖m‖² − 2 v·m: O(B·C), with no copy of the memory."""
+    assert batch.memory is not None
+    order = torch.addmm(batch.memory.norm(dim=1).square(), batch.features, batch.memory.T, alpha=-2)
+    return order.scatter_(1, batch.labels.unsqueeze(1), torch.inf).argmin(dim=1)
 
 
 class DiscCentroidsConfig(Config):

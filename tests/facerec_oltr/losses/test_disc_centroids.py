@@ -39,6 +39,16 @@ def test_a_sample_far_from_the_others_is_only_attracted() -> None:
     torch.testing.assert_close(value, torch.tensor(0.5))  # ½·1², and 10 + 1 − 99 < 0
 
 
+def test_in_float32_a_distance_keeps_its_digits_close_to_a_centroid() -> None:
+    """‖v − m‖ is 0.02 at a length of 23: formed as √(‖v‖² − 2 v·m + ‖m‖²) it would be off by a tenth and more."""
+    torch.manual_seed(0)
+    memory = torch.randn(100, 512)
+    x = memory[:8] + 1e-3 * torch.randn(8, 512)
+    value = DiscCentroidsConfig(attract=0, repel=3, margin=40).build()(batch(x, torch.arange(8), memory))
+    expected = slow(x.tolist(), list(range(8)), memory.tolist(), 40) - (x - memory[:8]).square().sum(dim=1).mean() / 2
+    torch.testing.assert_close(value, expected.to(value.dtype), rtol=3e-6, atol=0)
+
+
 def test_it_repels_at_real_feature_sizes_where_the_authors_hinge_has_no_gradient() -> None:
     """At ‖x − m‖ ≈ 10 the mean of squared distances is far above the authors' margin of 10, so their clamp is 0."""
     torch.manual_seed(0)
