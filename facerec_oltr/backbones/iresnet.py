@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from facerec_oltr.backbones._images import side_of_images
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
-from facerec_oltr.errors import ConfigError
 
 _CONV_STD = 0.1  # arcface_torch's initialisation of every convolution
 
@@ -121,13 +121,12 @@ class IResNetConfig(Config):
         Raises:
             ConfigError: the inputs are vectors.
         """
-        if len(shape) != 3:
-            raise ConfigError(f"the backbone 'iresnet' was given inputs of shape {shape}, expected images (S, S, 3)")
+        side = side_of_images(self.kind, shape)
         return IResNet(
             self.layers,
             width=self.width,
             features=self.features,
             dropout=self.dropout,
-            size=shape[0],
+            size=side,
             attention=attention,
         )

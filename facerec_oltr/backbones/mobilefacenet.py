@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from facerec_oltr.backbones._images import side_of_images
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
-from facerec_oltr.errors import ConfigError
 
 Blocks = tuple[int, int, int, int]
 
@@ -142,15 +142,12 @@ class MobileFaceNetConfig(Config):
         Raises:
             ConfigError: the inputs are vectors.
         """
-        if len(shape) != 3:
-            raise ConfigError(
-                f"the backbone 'mobilefacenet' was given inputs of shape {shape}, expected images (S, S, 3)"
-            )
+        side = side_of_images(self.kind, shape)
         return MobileFaceNet(
             self.blocks,
             width=self.width,
             scale=self.scale,
             features=self.features,
-            size=shape[0],
+            size=side,
             attention=attention,
         )

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from facerec_oltr.backbones._images import side_of_images
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
-from facerec_oltr.errors import ConfigError
 
 Layout = Literal["usual", "caffe"]
 Normalisation = Literal["half", "imagenet"]
@@ -171,14 +171,13 @@ class ResNetConfig(Config):
         Raises:
             ConfigError: the inputs are vectors.
         """
-        if len(shape) != 3:
-            raise ConfigError(f"the backbone 'resnet' was given inputs of shape {shape}, expected images (S, S, 3)")
+        side = side_of_images(self.kind, shape)
         return ResNet(
             self.depth,
             width=self.width,
             layout=self.layout,
             small_stem=self.stem == "small",
             normalisation=self.normalisation,
-            size=shape[0],
+            size=side,
             attention=attention,
         )

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from facerec_oltr.backbones._images import side_of_images
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
-from facerec_oltr.errors import ConfigError
 
 
 class _Block(nn.Module):
@@ -93,8 +93,5 @@ class ResNetCifarConfig(Config):
         Raises:
             ConfigError: the inputs are vectors.
         """
-        if len(shape) != 3:
-            raise ConfigError(
-                f"the backbone 'resnet_cifar' was given inputs of shape {shape}, expected images (S, S, 3)"
-            )
-        return ResNetCifar(self.depth, width=self.width, size=shape[0], attention=attention)
+        side = side_of_images(self.kind, shape)
+        return ResNetCifar(self.depth, width=self.width, size=side, attention=attention)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from facerec_oltr.backbones._images import side_of_images
 from facerec_oltr.backbones.attention import ModulatedAttention, ModulatedAttentionConfig
 from facerec_oltr.components import Config
 from facerec_oltr.errors import ConfigError
@@ -184,14 +185,11 @@ class VisionTransformerConfig(Config):
         Raises:
             ConfigError: the inputs are vectors, or smaller than a patch.
         """
-        if len(shape) != 3:
-            raise ConfigError(f"the backbone 'vit' was given inputs of shape {shape}, expected images (S, S, 3)")
-        if shape[0] < self.patch:
-            raise ConfigError(
-                f"the backbone 'vit' was given images of {shape[0]} pixels, expected {self.patch} or more"
-            )
+        side = side_of_images(self.kind, shape)
+        if side < self.patch:
+            raise ConfigError(f"the backbone 'vit' was given images of {side} pixels, expected {self.patch} or more")
         return VisionTransformer(
-            shape[0],
+            side,
             patch=self.patch,
             dim=self.dim,
             depth=self.depth,

@@ -123,6 +123,30 @@ class RuleConfig(Config, ABC):
         """
 
 
+class LogitRuleConfig(RuleConfig):
+    """The choices of a rule that reads an image's logits alone, so that there is nothing to fit."""
+
+    @property
+    def needs_training(self) -> bool:
+        """No."""
+        return False
+
+    @abstractmethod
+    def rule(self, classes: int) -> Rule:
+        """Give the rule for C classes."""
+
+    def fit(
+        self,
+        outputs: Outputs | None,
+        labels: npt.ArrayLike | None,
+        *,
+        classes: int,
+        memory: npt.ArrayLike | None = None,
+    ) -> Rule:
+        """Give the rule for C classes; nothing else is read."""
+        return self.rule(classes)
+
+
 def blocks(rows: int, width: int) -> Iterator[slice]:
     """Slices over `rows` rows of `width` numbers each, about `BLOCK` numbers at a time and never less than a row."""
     step = max(1, BLOCK // max(1, width))

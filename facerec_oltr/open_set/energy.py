@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from facerec_oltr.open_set._base import Floats, Judgement, Outputs, Rule, RuleConfig
+from facerec_oltr.open_set._base import Floats, Judgement, LogitRuleConfig, Rule
 
 
 def log_sum_exp(logits: Floats) -> Floats:
@@ -31,24 +30,12 @@ class Energy(Rule):
         return Judgement(logits.argmax(axis=1), negative_energy(logits, self.temperature))
 
 
-class EnergyConfig(RuleConfig):
+class EnergyConfig(LogitRuleConfig):
     """The choice of T; 1 is the paper's. Towards 0 the score becomes the highest logit."""
 
     kind: Literal["energy"] = "energy"
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
-    @property
-    def needs_training(self) -> bool:
-        """No."""
-        return False
-
-    def fit(
-        self,
-        outputs: Outputs | None,
-        labels: npt.ArrayLike | None,
-        *,
-        classes: int,
-        memory: npt.ArrayLike | None = None,
-    ) -> Energy:
+    def rule(self, classes: int) -> Energy:
         """Give the rule for C classes."""
         return Energy(classes, self.temperature)

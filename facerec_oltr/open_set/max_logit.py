@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-import numpy.typing as npt
-
-from facerec_oltr.open_set._base import Floats, Judgement, Outputs, Rule, RuleConfig
+from facerec_oltr.open_set._base import Floats, Judgement, LogitRuleConfig, Rule
 
 
 class MaxLogit(Rule):
@@ -14,23 +12,11 @@ class MaxLogit(Rule):
         return Judgement(logits.argmax(axis=1), logits.max(axis=1))
 
 
-class MaxLogitConfig(RuleConfig):
+class MaxLogitConfig(LogitRuleConfig):
     """There is nothing to choose."""
 
     kind: Literal["max_logit"] = "max_logit"
 
-    @property
-    def needs_training(self) -> bool:
-        """No."""
-        return False
-
-    def fit(
-        self,
-        outputs: Outputs | None,
-        labels: npt.ArrayLike | None,
-        *,
-        classes: int,
-        memory: npt.ArrayLike | None = None,
-    ) -> MaxLogit:
+    def rule(self, classes: int) -> MaxLogit:
         """Give the rule for C classes."""
         return MaxLogit(classes)

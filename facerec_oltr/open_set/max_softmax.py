@@ -6,9 +6,8 @@ It depends on the number of classes and on the scale of the logits, so that 0.1 
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from facerec_oltr.open_set._base import Floats, Judgement, Outputs, Rule, RuleConfig
+from facerec_oltr.open_set._base import Floats, Judgement, LogitRuleConfig, Rule
 
 
 def max_softmax(logits: Floats) -> Floats:
@@ -23,23 +22,11 @@ class MaxSoftmax(Rule):
         return Judgement(logits.argmax(axis=1), max_softmax(logits))
 
 
-class MaxSoftmaxConfig(RuleConfig):
+class MaxSoftmaxConfig(LogitRuleConfig):
     """There is nothing to choose."""
 
     kind: Literal["max_softmax"] = "max_softmax"
 
-    @property
-    def needs_training(self) -> bool:
-        """No."""
-        return False
-
-    def fit(
-        self,
-        outputs: Outputs | None,
-        labels: npt.ArrayLike | None,
-        *,
-        classes: int,
-        memory: npt.ArrayLike | None = None,
-    ) -> MaxSoftmax:
+    def rule(self, classes: int) -> MaxSoftmax:
         """Give the rule for C classes."""
         return MaxSoftmax(classes)
