@@ -47,7 +47,7 @@ class _Cosines(torch.autograd.Function):
 
 
 def cosines(x: Tensor, rows: Tensor) -> Tensor:
-    """Map x (B, D) and rows (C, D) to (B, C): x times the unit rows; a row of zeros gives zeros.
+    """Map x (B, D) and rows (C, D), of one type, to (B, C): x times the unit rows; a row of zeros gives zeros.
 
     The cosines themselves where x has unit length. It can be differentiated once.
     """
