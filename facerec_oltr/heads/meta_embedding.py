@@ -34,6 +34,7 @@ from facerec_oltr.heads._base import ClassMeans, Head, Moment
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
 from facerec_oltr.heads.ranks import batch_means
+from facerec_oltr.nearest import order_by_distance
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 
@@ -45,9 +46,7 @@ def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6) -> Tenso
     centroid, where ‖v‖² − 2 v·m + ‖m‖² has none left. Of centroids that lie equally far, as far as such a sum can tell,
     one is taken, and γ follows that one alone, as the authors' sort does.
     """
-    # in 16 bits, centroids far from the origin and close to each other would be taken for one another
-    with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-        nearest = torch.addmm(memory.norm(dim=1).square(), features, memory.T, alpha=-2).argmin(dim=1)
+    nearest = order_by_distance(features, memory).argmin(dim=1)
     return (features - memory[nearest]).norm(dim=1).clamp_min(floor)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
+from facerec_oltr.nearest import order_by_distance
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,11 @@ class DiscCentroids:
         own_centroids = batch.memory[batch.labels]
         attraction = 0.5 * (batch.features - own_centroids).square().sum(dim=1).mean()
         own = (batch.features - own_centroids).norm(dim=1)
-        nearest_other = (batch.features - batch.memory[_nearest_other(batch)]).norm(dim=1)
+        order = order_by_distance(batch.features, batch.memory)
+        other = order.scatter_(1, batch.labels.unsqueeze(1), torch.inf).argmin(dim=1)
+        nearest_other = (batch.features - batch.memory[other]).norm(dim=1)
         repulsion = torch.relu(self.margin + own - nearest_other).mean()
         return self.attract * attraction + self.repel * repulsion
-
-
-@torch.no_grad()
-def _nearest_other(batch: Batch) -> Tensor:
-    """The nearest centroid of another class, (B,), by ‖m‖² − 2 v·m: O(B·C), with no copy of the memory."""
-    assert batch.memory is not None
-    order = torch.addmm(batch.memory.norm(dim=1).square(), batch.features, batch.memory.T, alpha=-2)
-    return order.scatter_(1, batch.labels.unsqueeze(1), torch.inf).argmin(dim=1)
 
 
 class DiscCentroidsConfig(Config):
