@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.embedder import Embedder
+from facerec_oltr.faces.embed_images import embed_images
 from facerec_oltr.metrics.verification import (
     FoldAccuracy,
     VerificationPoint,
@@ -18,12 +19,10 @@ from facerec_oltr.metrics.verification import (
     fold_accuracy,
     tar_at_far,
 )
-from recordio_tools.images import fit_square
 from recordio_tools.verification import VerificationPack
 
 FOLDS = 10
 FARS = (0.1, 0.01, 0.001)
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,9 @@ def similarities(
 
     Raises:
         SourceError: an image cannot be decoded.
+        DataError: as ``embed_images``.
     """
-    count = len(pack.images)
-    vectors = np.empty((count, embedder.dimensions), np.float32)
-    for start in range(0, count, _BATCH):
-        stop = min(start + _BATCH, count)
-        faces = [fit_square(pack.image(number), embedder.size) for number in range(start, stop)]
-        vectors[start:stop] = embedder.embed(np.stack(faces))
-        on_progress(stop, count)
+    vectors, _ = embed_images(embedder, len(pack.images), pack.image, on_progress)
     return np.einsum("pd,pd->p", vectors[pack.pairs[:, 0]], vectors[pack.pairs[:, 1]])
 
 

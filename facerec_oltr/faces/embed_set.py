@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.embedder import Embedder
-from facerec_oltr.errors import DataError
+from facerec_oltr.faces.embed_images import embed_images
 from recordio_tools import FaceSet
-from recordio_tools.images import fit_square
 from recordio_tools.whole import write_whole
 
 Progress = Callable[[int, int], None]  # called with the number of photos done, and of all
-
-_BATCH = 16  # small, so that a slow embedder still shows progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +79,13 @@ def embed_set(
 def _embed(
     embedder: Embedder, faces: FaceSet, positions: npt.NDArray[np.int64], total: int, on_progress: Progress | None
 ) -> Embeddings:
-    vectors = np.empty((len(positions), embedder.dimensions), np.float32)
-    found = np.ones(len(positions), bool)
-    for start in range(0, len(positions), _BATCH):
-        batch = slice(start, start + _BATCH)
-        squares = np.stack([fit_square(faces.image(position), embedder.size) for position in positions[batch].tolist()])
-        made = embedder.embed(squares)
-        if made.shape != vectors[batch].shape or not np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-3):
-            raise DataError(
-                f"{embedder.name}: gave vectors of shape {made.shape} that are not {len(squares)} vectors of length 1 "
-                f"in {embedder.dimensions} dimensions; look for a damaged model or for images without content"
-            )
-        vectors[batch] = made
-        found[batch] = getattr(embedder, "found", True)
-        if on_progress is not None:
-            on_progress(total - len(positions) + min(start + _BATCH, len(positions)), total)
+    before = total - len(positions)  # those that the cache had
+    vectors, found = embed_images(
+        embedder,
+        len(positions),
+        lambda place: faces.image(int(positions[place])),
+        lambda done, _: None if on_progress is None else on_progress(before + done, total),
+    )
     return Embeddings(positions, vectors, found)
 
 
