@@ -22,3 +22,8 @@ def rejected_at(scores: npt.NDArray[np.float64], threshold: float) -> npt.NDArra
     if np.isnan(threshold):
         raise MetricError("the threshold is NaN: there was no search to choose it by")
     return (scores < threshold) | (scores == -np.inf)
+
+
+def share(flags: npt.NDArray[np.bool_]) -> float:
+    """How large a part of the flags is set; NaN for none."""
+    return float(flags.mean()) if len(flags) else float("nan")

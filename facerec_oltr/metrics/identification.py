@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.errors import MetricError
-from facerec_oltr.metrics._scores import checked_scores, rejected_at
+from facerec_oltr.metrics._scores import checked_scores, rejected_at, share
 
 Floats = npt.NDArray[np.float64]
 
@@ -176,23 +176,23 @@ def fuse_templates(
 
 def fpir(searches: Searches, threshold: float) -> float:
     """False positive identification rate: the share of non-mated searches with any score >= the threshold."""
-    return _mean(~rejected_at(searches.nonmated_maxima, threshold))
+    return share(~rejected_at(searches.nonmated_maxima, threshold))
 
 
 def fnir(searches: Searches, threshold: float, rank: int = 1) -> float:
     """False negative identification rate: mated searches below the threshold or beyond the rank."""
-    return _mean(~_found(searches, threshold, rank))
+    return share(~_found(searches, threshold, rank))
 
 
 def tpir(searches: Searches, threshold: float, rank: int = 1) -> float:
     """True positive identification rate, 1 - FNIR; also called DIR or hit rate."""
-    return _mean(_found(searches, threshold, rank))
+    return share(_found(searches, threshold, rank))
 
 
 def misidentification_rate(searches: Searches, threshold: float) -> float:
     """The share of mated searches whose best identity is another one, with a score >= the threshold."""
     wrong = (searches.ranks > 1) & ~rejected_at(searches.best_others, threshold)
-    return _mean(wrong)
+    return share(wrong)
 
 
 def rank_k(searches: Searches, k: int = 1) -> float:
@@ -284,7 +284,3 @@ def _at_least(scores: Floats, thresholds: Floats) -> npt.NDArray[np.int64]:
 
 def _ratio(counts: npt.NDArray[np.int64], total: int) -> Floats:
     return counts / total if total else np.full(len(counts), np.nan)
-
-
-def _mean(flags: npt.NDArray[np.bool_]) -> float:
-    return float(flags.mean()) if len(flags) else float("nan")

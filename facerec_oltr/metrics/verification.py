@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.errors import MetricError
-from facerec_oltr.metrics._scores import checked_scores, rejected_at
+from facerec_oltr.metrics._scores import checked_scores, rejected_at, share
 from facerec_oltr.metrics.identification import Threshold, threshold_at_fpir
 
 Floats = npt.NDArray[np.float64]
@@ -53,12 +53,12 @@ class FoldAccuracy:
 
 def far(impostor: npt.ArrayLike, threshold: float) -> float:
     """FMR, the share of impostor scores (n,) that are accepted; NaN for none."""
-    return _share(~rejected_at(_scores(impostor), threshold))
+    return share(~rejected_at(_scores(impostor), threshold))
 
 
 def tar(genuine: npt.ArrayLike, threshold: float) -> float:
     """1 - FNMR, the share of genuine scores (m,) that are accepted; NaN for none."""
-    return _share(~rejected_at(_scores(genuine), threshold))
+    return share(~rejected_at(_scores(genuine), threshold))
 
 
 def tar_at_far(genuine: npt.ArrayLike, impostor: npt.ArrayLike, target: float) -> VerificationPoint:
@@ -142,7 +142,3 @@ def _best_threshold(scores: Floats, same: npt.NDArray[np.bool_]) -> float:
 
 def _scores(values: npt.ArrayLike) -> Floats:
     return checked_scores(np.asarray(values, np.float64)).astype(np.float64, copy=False)
-
-
-def _share(accepted: npt.NDArray[np.bool_]) -> float:
-    return float(accepted.mean()) if len(accepted) else float("nan")
