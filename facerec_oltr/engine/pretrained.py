@@ -65,21 +65,22 @@ def open_pretrained(experiment: Experiment, shape: Sequence[int]) -> Pretrained 
         CheckpointError: the file is missing, cannot be read as weights alone, or does not fit the backbone.
     """
     config = experiment.backbone
-    if not isinstance(config, _OF_FACES | ResNetConfig) or config.weights is None:
+    if isinstance(config, ResNetConfig):
+        wanted, left = _EXPECTED, _CLASSIFIER
+        network = f"a ResNet-{config.depth} of width {config.width} with the stem {config.stem!r}: see backbone.depth"
+    elif isinstance(config, _OF_FACES):
+        wanted, left = _EXPECTED_FACES, ()
+        network = f"a backbone {config.kind!r} for {shape[0]} pixels as the experiment describes it: see backbone"
+    else:
         return None
-    of_imagenet = isinstance(config, ResNetConfig)
-    wanted = _EXPECTED if of_imagenet else _EXPECTED_FACES
+    if config.weights is None:
+        return None
     content, sha256 = read_foreign(config.weights, wanted)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{config.weights}: holds {type(content).__name__}, expected {wanted}")
-    found = {name: value for name, value in content.items() if not of_imagenet or name not in _CLASSIFIER}
+    found = {name: value for name, value in content.items() if name not in left}
     with torch.device("meta"):  # names and shapes are all that is asked, and no chance is used up
         expected = config.build(shape=tuple(shape), attention=None).state_dict()
     if problem := misfit(found, expected):
-        described = (
-            f"a ResNet-{config.depth} of width {config.width} with the stem {config.stem!r}: see backbone.depth"
-            if isinstance(config, ResNetConfig)
-            else f"a backbone {config.kind!r} for {shape[0]} pixels as the experiment describes it: see backbone"
-        )
-        raise CheckpointError(f"{config.weights}: {problem}; expected weights for {described}")
+        raise CheckpointError(f"{config.weights}: {problem}; expected weights for {network}")
     return Pretrained(config.weights, sha256, found)

@@ -70,8 +70,9 @@ class StageRun:
         self.counts = torch.from_numpy(counts).to(self.device)
         few_shot = few_shot_classes(self.experiment, counts)
         self.model.head.divide(torch.from_numpy(few_shot).to(self.device))
-        self.known = np.ones_like(few_shot) if self.stage.classes == "all" else ~few_shot
-        self.images = np.flatnonzero(self.known[self.data.labels])
+        known = np.ones_like(few_shot) if self.stage.classes == "all" else ~few_shot
+        self.classes = None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device)
+        self.images = np.flatnonzero(known[self.data.labels])
         self.steps_per_epoch = math.ceil(len(self.images) / schedule.batch_size)
         self.optimizer = torch.optim.SGD(
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
@@ -232,10 +233,9 @@ class StageRun:
 
     def _batch(self, features: Tensor, logits: Tensor, labels: Tensor) -> Batch:
         """What the loss sees: where only some classes are trained, a batch that knows of no others."""
-        memory = self.model.head.memory
-        if self.known.all():
+        memory, classes = self.model.head.memory, self.classes
+        if classes is None:
             return Batch(features, logits, labels, memory, self.counts)
-        classes = torch.from_numpy(np.flatnonzero(self.known)).to(self.device)
         memory = None if memory is None else memory[classes]
         return Batch(features, logits[:, classes], torch.searchsorted(classes, labels), memory, self.counts[classes])
 
