@@ -44,18 +44,21 @@ class MagFace:
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, C), margins applied."""
-        cosine = own(batch.logits, batch.labels) / self.scale
-        margins = self.margins(self.lengths(batch.features))
-        values = falling_cosine(angle(cosine) + margins)
-        if self.easy:
-            values = torch.where(cosine > 0, values, cosine)
-        return with_own(batch.logits, batch.labels, self.scale * values)
+        return self._with_margins(batch, self.margins(self.lengths(batch.features)))
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
         lengths = self.lengths(batch.features)
         pull = (lengths / self.longest**2 + 1 / lengths).mean()
-        return F.cross_entropy(self.logits(batch), batch.labels) + self.regularizer * pull
+        logits = self._with_margins(batch, self.margins(lengths))
+        return F.cross_entropy(logits, batch.labels) + self.regularizer * pull
+
+    def _with_margins(self, batch: Batch, margins: Tensor) -> Tensor:
+        cosine = own(batch.logits, batch.labels) / self.scale
+        values = falling_cosine(angle(cosine) + margins)
+        if self.easy:
+            values = torch.where(cosine > 0, values, cosine)
+        return with_own(batch.logits, batch.labels, self.scale * values)
 
 
 class MagFaceConfig(Config):
