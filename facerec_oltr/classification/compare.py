@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facerec_oltr.classification.measure import FORMAT, VERSION
 from facerec_oltr.classification.published import PAPER
-from facerec_oltr.classification.replicates import CONFIDENCE, Replicates
+from facerec_oltr.classification.replicates import CONFIDENCE, Replicates, table_path
 from facerec_oltr.classification.table import COLUMNS, PLACES, Cell, Comparison
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.resampled import percentile_interval
@@ -29,7 +29,7 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """
     found, seen = [], {}
     for path in paths:
-        file = path / "classification.json" if path.is_dir() else path
+        file = table_path(path)
         try:
             table = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -104,6 +104,11 @@ def write_measurement(
     write_json(path, measured.table | {"intervals": intervals})
 
 
+def table_path(measured: Path) -> Path:
+    """Where a measured run's table lies: in the run folder, or at the path itself."""
+    return measured / "classification.json" if measured.is_dir() else measured
+
+
 def replicates_path(table: Path) -> Path:
     """Where the replicates of a measured run lie, by the path of its table."""
     return table.with_name(f"{table.stem}-replicates.npz")
@@ -115,19 +120,17 @@ def read_replicates(paths: Sequence[Path], tables: Sequence[Mapping[str, Any]]) 
     Raises:
         DataError: a run was measured without, or its file is missing, damaged, or of another measurement.
     """
-    return [
-        _read(path / "classification.json" if path.is_dir() else path, t) for path, t in zip(paths, tables, strict=True)
-    ]
+    return [_read(table_path(path), table) for path, table in zip(paths, tables, strict=True)]
 
 
-def _read(table_path: Path, table: Mapping[str, Any]) -> Replicates:
-    path, again = replicates_path(table_path), "measure the run anew with: facerec evaluate RUN --force"
+def _read(file: Path, table: Mapping[str, Any]) -> Replicates:
+    path, again = replicates_path(file), "measure the run anew with: facerec evaluate RUN --force"
     if "intervals" not in table:
-        raise DataError(f"{table_path}: was measured without intervals; {again}")
+        raise DataError(f"{file}: was measured without intervals; {again}")
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != table["intervals"]["sha256"]:
-            raise DataError(f"{path}: belongs to another measurement than {table_path.name} beside it; {again}")
+            raise DataError(f"{path}: belongs to another measurement than {file.name} beside it; {again}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return Replicates(tuple(arrays["names"].tolist()), arrays["values"], str(arrays["draws"]))
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
