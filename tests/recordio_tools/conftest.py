@@ -186,3 +186,15 @@ def _contents(folder: Path) -> dict[str, bytes]:
 def contents() -> object:
     """All files below a folder, by their path in it."""
     return _contents
+
+
+@pytest.fixture
+def sparse_set(tmp_path: Path) -> Path:
+    """Five images of two people under sparse keys, some above 32 bits, in a set without ranges."""
+    folder = tmp_path / "sparse"
+    folder.mkdir()
+    with Writer(folder / "train.rec") as writer:
+        for place, key in enumerate((10**17, 5, 2**32, 7, 2**40)):
+            writer.write(key, pack(Header(0, float(place // 3), key), b"image %d" % key))
+    (folder / "property").write_text("2,112,112\n")
+    return folder
