@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from facerec_oltr.ranks import out_of_shards, rank_and_ranks, stacked
+
 
 @torch.no_grad()
 def order_by_distance(features: Tensor, centroids: Tensor) -> Tensor:
@@ -14,3 +16,25 @@ def order_by_distance(features: Tensor, centroids: Tensor) -> Tensor:
     """
     with torch.autocast(features.device.type, enabled=False):
         return torch.addmm(centroids.norm(dim=1).square(), features, centroids.T, alpha=-2)
+
+
+def nearest_centroids(
+    features: Tensor, centroids: Tensor, *, but: Tensor | None = None, sharded: bool = False
+) -> Tensor:
+    """The nearest of the centroids (C, D) to each feature (B, D), as (B, D); of equals the first.
+
+    Args:
+        features: (B, D).
+        centroids: (C, D); a gradient reaches them, where they take one and are not split.
+        but: (B,) a centroid that does not count for each feature; −1 excludes none.
+        sharded: the centroids are split over the ranks, and these are this rank's.
+    """
+    order = order_by_distance(features, centroids)
+    if but is not None:
+        order[(but >= 0).nonzero().squeeze(1), but[but >= 0]] = torch.inf
+    least, place = order.min(dim=1)
+    found = centroids[place]
+    if not sharded:
+        return found
+    nearest_rank = stacked(least).argmin(dim=0)
+    return out_of_shards(found.masked_fill((nearest_rank != rank_and_ranks()[0]).unsqueeze(1), 0))

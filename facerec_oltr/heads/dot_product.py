@@ -2,14 +2,18 @@
 
 from typing import ClassVar, Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec_oltr.components import Config
 from facerec_oltr.heads._base import Head
+from facerec_oltr.ranks import into_shards
 
 
 class DotProduct(Head):
     """A linear layer with bias, as the authors' ``DotProductClassifier``."""
+
+    by_class: ClassVar[tuple[str, ...]] = ("fc.weight", "fc.bias")
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -17,13 +21,14 @@ class DotProduct(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
-        return self.fc(features)
+        return F.linear(features if self.shard is None else into_shards(features), self.fc.weight, self.fc.bias)
 
 
 class DotProductConfig(Config):
     """A linear classifier has no choices."""
 
     keeps_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     kind: Literal["dot_product"] = "dot_product"
 
     def build(self, *, features: int, classes: int) -> DotProduct:

@@ -37,6 +37,7 @@ class LwsConfig(Config):
     """Learnable weight scaling has no choices."""
 
     keeps_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     kind: Literal["lws"] = "lws"
 
     def build(self, *, features: int, classes: int) -> Lws:

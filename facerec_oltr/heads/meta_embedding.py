@@ -33,21 +33,20 @@ from facerec_oltr.components import Config
 from facerec_oltr.heads._base import ClassMeans, Head, Moment
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
-from facerec_oltr.heads.ranks import batch_means
-from facerec_oltr.nearest import order_by_distance
+from facerec_oltr.nearest import nearest_centroids
+from facerec_oltr.ranks import into_shards, largest_over_ranks, out_of_shards
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 
 
-def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6) -> Tensor:
+def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6, *, sharded: bool = False) -> Tensor:
     """γ, the distance of each feature (B, D) to its nearest centroid of (C, D), as (B,); at least `floor`.
 
     Products find which centroid is nearest, the difference to that one tells the distance: so γ keeps its digits on a
     centroid, where ‖v‖² − 2 v·m + ‖m‖² has none left. Of centroids that lie equally far, as far as such a sum can tell,
     one is taken, and γ follows that one alone, as the authors' sort does.
     """
-    nearest = order_by_distance(features, memory).argmin(dim=1)
-    return (features - memory[nearest]).norm(dim=1).clamp_min(floor)
+    return (features - nearest_centroids(features, memory, sharded=sharded)).norm(dim=1).clamp_min(floor)
 
 
 def from_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor, top_k: int | None = None) -> Tensor:
@@ -66,6 +65,13 @@ def from_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor, top_k
     return (weights.unsqueeze(1) @ memory[chosen]).squeeze(1)
 
 
+def from_split_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor) -> Tensor:
+    """v_memory (B, D) where each rank holds the scores and centroids of its own classes: (B,) and (B, D) cross."""
+    scores = F.linear(into_shards(features), hallucinator.weight, hallucinator.bias).float()
+    weights = (scores - largest_over_ranks(scores.detach().amax(dim=1)).unsqueeze(1)).exp()
+    return out_of_shards(weights @ memory) / out_of_shards(weights.sum(dim=1, keepdim=True))
+
+
 class MetaEmbedding(Head):
     """The dynamic meta-embedding.
 
@@ -81,6 +87,7 @@ class MetaEmbedding(Head):
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct", "meta")
+    by_class: ClassVar[tuple[str, ...]] = ("memory", "hallucinator.weight", "hallucinator.bias", "classifier.weight")
     memory: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
 
     def __init__(
@@ -113,18 +120,28 @@ class MetaEmbedding(Head):
         if isinstance(previous, DotProduct):
             self.hallucinator.load_state_dict(previous.fc.state_dict())
 
+    def split(self, classes: int) -> None:
+        """Keep this rank's classes, of the classifier too."""
+        super().split(classes)
+        self.classifier.shard = self.shard
+
     def refresh(self, class_means: ClassMeans, when: Moment) -> None:
         """Set every centroid to the mean of its class's training features, at the moments that its kind asks for."""
         if self.memory_kind == "recomputed" or when == "stage begins":
             with torch.no_grad():
-                self.memory.copy_(class_means())
+                means = class_means()
+                self.memory.copy_(self.own_rows(means, len(means)))
 
     @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor) -> None:
-        """Move the centroids of the batch's classes, where the memory is a moving average; on all ranks alike."""
+        """Move the centroids of the batch's classes, where the memory is a moving average."""
         if self.memory_kind != "moving_average":
             return
-        classes, means = batch_means(features, labels, len(self.memory))
+        start = 0 if self.shard is None else self.shard.start
+        here = (labels >= start) & (labels < start + len(self.memory))
+        classes, row = (labels[here] - start).unique(return_inverse=True)
+        sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, row, features.detach()[here])
+        means = sums / row.bincount(minlength=len(classes)).unsqueeze(1)
         self.memory[classes] = self.momentum * self.memory[classes] + (1 - self.momentum) * means
 
     def embed(self, features: Tensor, embedding: str) -> Tensor:
@@ -132,10 +149,14 @@ class MetaEmbedding(Head):
         if embedding == "direct":
             return features
         assert embedding == "meta", embedding
-        memory = self.memory.detach()
-        v_memory = from_memory(features, self.hallucinator, memory, self.top_k)
+        memory, sharded = self.memory.detach(), self.shard is not None
+        if sharded:
+            v_memory = from_split_memory(features, self.hallucinator, memory)
+        else:
+            v_memory = from_memory(features, self.hallucinator, memory, self.top_k)
         enriched = features + torch.tanh(self.selector(features)) * v_memory
-        return (self.reach_scale / reachability(features, memory, self.floor)).unsqueeze(1) * enriched
+        reach = reachability(features, memory, self.floor, sharded=sharded)
+        return (self.reach_scale / reach).unsqueeze(1) * enriched
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
@@ -153,6 +174,11 @@ class MetaEmbeddingConfig(Config):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     floor: Annotated[float, Field(ge=0)] = 1e-6
     top_k: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def splits_by_class(self) -> bool:
+        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all."""
+        return self.memory != "parameter" and self.top_k is None
 
     def build(self, *, features: int, classes: int) -> MetaEmbedding:
         """Build the head for D features and C classes."""

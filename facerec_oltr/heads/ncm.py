@@ -46,6 +46,7 @@ class NcmConfig(Config):
     """Choices of the nearest class mean; σ = 16 is that of the cosine classifier, for comparable probabilities."""
 
     keeps_memory: ClassVar[bool] = True
+    splits_by_class: ClassVar[bool] = False
     kind: Literal["ncm"] = "ncm"
     scale: Annotated[float, Field(gt=0)] = 16.0
 

@@ -43,6 +43,7 @@ class TauNormConfig(Config):
     """Choices of τ-normalisation; its paper chooses τ on validation data."""
 
     keeps_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     kind: Literal["tau_norm"] = "tau_norm"
     tau: Annotated[float, Field(ge=0, le=1)] = 0.7
 

@@ -144,6 +144,7 @@ class WeightGeneratorConfig(Config):
     """
 
     keeps_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     kind: Literal["weight_generator"] = "weight_generator"
     scale: Annotated[float, Field(gt=0)] = 10.0
     attention_scale: Annotated[float, Field(gt=0)] = 10.0

@@ -30,27 +30,6 @@ def falling_cosine(angles: Tensor) -> Tensor:
     return (1 - 2 * turns.remainder(2)) * torch.cos(angles) - 2 * turns
 
 
-def own(logits: Tensor, labels: Tensor) -> Tensor:
-    """The logit of each one's own class, (B,), of logits (B, C) and labels (B,)."""
-    return logits.gather(1, labels.unsqueeze(1)).squeeze(1)
-
-
-def with_own(logits: Tensor, labels: Tensor, values: Tensor, gradient: Gradient = "exact") -> Tensor:
-    """`logits` (B, C) with `values` (B,) in the places of the own classes.
-
-    Args:
-        logits: (B, C).
-        labels: (B,).
-        values: (B,).
-        gradient: ``straight_through`` lets the gradient pass as if the margin were a constant, dz_y/d cos θ_y = s, as
-            arcface_torch trains the released ArcFace weights.
-    """
-    if gradient == "straight_through":
-        before = own(logits, labels)
-        values = before + (values - before).detach()
-    return logits.scatter(1, labels.unsqueeze(1), values.unsqueeze(1).to(logits.dtype))
-
-
 def without_doubles(logits: Tensor, labels: Tensor, scale: float, above: float | None) -> Tensor:
     """Zero for other classes whose cosine is above a threshold: most likely the same person under two names.
 
@@ -60,5 +39,6 @@ def without_doubles(logits: Tensor, labels: Tensor, scale: float, above: float |
     if above is None:
         return logits
     near = logits.detach() > scale * above
-    near.scatter_(1, labels.unsqueeze(1), False)
+    rows = (labels >= 0).nonzero().squeeze(1)
+    near[rows, labels[rows]] = False
     return logits.masked_fill(near, 0.0)

@@ -13,13 +13,11 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-from facerec_oltr.losses._margins import own, with_own
 
 _EPSILON = 1e-3
 _SHORTEST, _LONGEST = 1e-3, 100.0  # lengths beyond count as these
@@ -59,13 +57,13 @@ class AdaFace(nn.Module):
         k = self.quality(batch.features)
         limit = self.scale * (1 - _EPSILON)
         logits = batch.logits.clamp(-limit, limit)
-        angles = torch.acos(own(logits, batch.labels) / self.scale) - self.margin * k
+        angles = torch.acos(batch.own().clamp(-limit, limit) / self.scale) - self.margin * k
         values = torch.cos(angles.clamp(_EPSILON, math.pi - _EPSILON)) - self.margin * (1 + k)
-        return with_own(logits, batch.labels, self.scale * values)
+        return batch.with_own(self.scale * values, logits)
 
     def forward(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
-        return F.cross_entropy(self.logits(batch), batch.labels)
+        return batch.cross_entropy(self.logits(batch))
 
 
 class AdaFaceConfig(Config):
@@ -80,6 +78,7 @@ class AdaFaceConfig(Config):
 
     kind: Literal["adaface"] = "adaface"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.4
     concentration: Annotated[float, Field(gt=0)] = 0.333
     rate: Annotated[float, Field(gt=0, le=1)] = 0.01

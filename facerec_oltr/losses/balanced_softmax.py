@@ -7,7 +7,6 @@ It equals the logit-adjusted loss at τ = 1: dividing all n_c by their sum chang
 
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from facerec_oltr.components import Config
@@ -16,7 +15,7 @@ from facerec_oltr.losses._base import Batch, Loss
 
 def balanced_softmax(batch: Batch) -> Tensor:
     """Scalar loss of a batch."""
-    return F.cross_entropy(batch.logits + batch.counts.log(), batch.labels)
+    return batch.cross_entropy(batch.logits + batch.counts.log())
 
 
 class BalancedSoftmaxConfig(Config):
@@ -24,6 +23,7 @@ class BalancedSoftmaxConfig(Config):
 
     kind: Literal["balanced_softmax"] = "balanced_softmax"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
 
     def build(self) -> Loss:
         """Give the loss."""

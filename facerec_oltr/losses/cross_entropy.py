@@ -2,7 +2,6 @@
 
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from facerec_oltr.components import Config
@@ -11,7 +10,7 @@ from facerec_oltr.losses._base import Batch, Loss
 
 def cross_entropy(batch: Batch) -> Tensor:
     """Mean over the batch of −log softmax(logits)[label]."""
-    return F.cross_entropy(batch.logits, batch.labels)
+    return batch.cross_entropy()
 
 
 class CrossEntropyConfig(Config):
@@ -19,6 +18,7 @@ class CrossEntropyConfig(Config):
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
 
     def build(self) -> Loss:
         """Give the loss."""

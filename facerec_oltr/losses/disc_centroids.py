@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-from facerec_oltr.nearest import order_by_distance
+from facerec_oltr.nearest import nearest_centroids
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,12 @@ class DiscCentroids:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss; features (B, D) against memory (C, D), which needs C ≥ 2."""
-        assert batch.memory is not None, "the experiment's check lets no loss with memory meet a head without"
-        own_centroids = batch.memory[batch.labels]
+        own_centroids = batch.own_centroids()
         attraction = 0.5 * (batch.features - own_centroids).square().sum(dim=1).mean()
         own = (batch.features - own_centroids).norm(dim=1)
-        order = order_by_distance(batch.features, batch.memory)
-        other = order.scatter_(1, batch.labels.unsqueeze(1), torch.inf).argmin(dim=1)
-        nearest_other = (batch.features - batch.memory[other]).norm(dim=1)
+        assert batch.memory is not None
+        other = nearest_centroids(batch.features, batch.memory, but=batch.labels, sharded=batch.sharded)
+        nearest_other = (batch.features - other).norm(dim=1)
         repulsion = torch.relu(self.margin + own - nearest_other).mean()
         return self.attract * attraction + self.repel * repulsion
 
@@ -46,6 +45,7 @@ class DiscCentroidsConfig(Config):
 
     kind: Literal["disc_centroids"] = "disc_centroids"
     needs_memory: ClassVar[bool] = True
+    splits_by_class: ClassVar[bool] = True
     attract: Annotated[float, Field(ge=0)] = 1.0
     repel: Annotated[float, Field(ge=0)] = 1.0
     margin: Annotated[float, Field(gt=0)] = 10.0

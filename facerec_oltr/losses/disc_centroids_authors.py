@@ -57,6 +57,7 @@ class DiscCentroidsAuthorsConfig(Config):
 
     kind: Literal["disc_centroids_authors"] = "disc_centroids_authors"
     needs_memory: ClassVar[bool] = True
+    splits_by_class: ClassVar[bool] = False
 
     def build(self) -> Loss:
         """Give the loss."""

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-from facerec_oltr.losses._margins import angle, falling_cosine, own, with_own
+from facerec_oltr.losses._margins import angle, falling_cosine
 
 
 def elastic_margins(cosine: Tensor, mean: float, deviation: float, *, plus: bool) -> Tensor:
@@ -44,14 +43,14 @@ class Elastic:
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, C), margins applied."""
-        cosine = own(batch.logits, batch.labels) / self.scale
+        cosine = batch.own() / self.scale
         margins = elastic_margins(cosine, self.margin, self.deviation, plus=self.plus)
         values = falling_cosine(angle(cosine) + margins) if self.form == "arc" else cosine - margins
-        return with_own(batch.logits, batch.labels, self.scale * values)
+        return batch.with_own(self.scale * values)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
-        return F.cross_entropy(self.logits(batch), batch.labels)
+        return batch.cross_entropy(self.logits(batch))
 
 
 class ElasticConfig(Config):
@@ -59,6 +58,7 @@ class ElasticConfig(Config):
 
     kind: Literal["elastic"] = "elastic"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     form: Literal["arc", "cos"] = "arc"
     margin: Annotated[float, Field(gt=0)] = 0.5
     deviation: Annotated[float, Field(ge=0)] = 0.05

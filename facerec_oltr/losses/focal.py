@@ -9,7 +9,6 @@ that once, which is another loss.) No α: with softmax there is no negative clas
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -17,9 +16,8 @@ from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
 
 
-def focal(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
-    """The loss of logits (B, C) and labels (B,); γ = 0 is cross-entropy."""
-    log_p = F.log_softmax(logits, dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
+def focal(log_p: Tensor, gamma: float) -> Tensor:
+    """The loss of the own classes' log p (B,); γ = 0 is cross-entropy."""
     return -((1 - log_p.exp()).clamp_min(1e-7).pow(gamma) * log_p).mean()  # 0^γ has no gradient for γ < 1
 
 
@@ -31,7 +29,7 @@ class Focal:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
-        return focal(batch.logits, batch.labels, self.gamma)
+        return focal(batch.log_likelihood(), self.gamma)
 
 
 class FocalConfig(Config):
@@ -39,6 +37,7 @@ class FocalConfig(Config):
 
     kind: Literal["focal"] = "focal"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     gamma: Annotated[float, Field(ge=0)] = 2.0
 
     def build(self) -> Focal:

@@ -52,6 +52,7 @@ class LdamConfig(Config):
 
     kind: Literal["ldam"] = "ldam"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     margin: Annotated[float, Field(gt=0)] = 0.5
     scale: Annotated[float, Field(gt=0)] = 30.0
     reweight: bool = False

@@ -44,6 +44,7 @@ class LiftedConfig(Config):
 
     kind: Literal["lifted"] = "lifted"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     margin: float = 1.0
 
     def build(self) -> Lifted:

@@ -6,17 +6,11 @@ L = mean_b CE(z + τ log π, y),   π_c the share of class c in the training set
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-
-
-def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, tau: float) -> Tensor:
-    """The loss of logits (B, C), labels (B,) and training counts (C,)."""
-    return F.cross_entropy(logits + tau * (counts / counts.sum()).log(), labels)
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,7 @@ class LogitAdjusted:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
-        return logit_adjusted(batch.logits, batch.labels, batch.counts, self.tau)
+        return batch.cross_entropy(batch.logits + self.tau * batch.log_prior())
 
 
 class LogitAdjustedConfig(Config):
@@ -35,6 +29,7 @@ class LogitAdjustedConfig(Config):
 
     kind: Literal["logit_adjusted"] = "logit_adjusted"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     tau: Annotated[float, Field(gt=0)] = 1.0
 
     def build(self) -> LogitAdjusted:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-from facerec_oltr.losses._margins import angle, falling_cosine, own, with_own
+from facerec_oltr.losses._margins import angle, falling_cosine
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,14 @@ class MagFace:
         lengths = self.lengths(batch.features)
         pull = (lengths / self.longest**2 + 1 / lengths).mean()
         logits = self._with_margins(batch, self.margins(lengths))
-        return F.cross_entropy(logits, batch.labels) + self.regularizer * pull
+        return batch.cross_entropy(logits) + self.regularizer * pull
 
     def _with_margins(self, batch: Batch, margins: Tensor) -> Tensor:
-        cosine = own(batch.logits, batch.labels) / self.scale
+        cosine = batch.own() / self.scale
         values = falling_cosine(angle(cosine) + margins)
         if self.easy:
             values = torch.where(cosine > 0, values, cosine)
-        return with_own(batch.logits, batch.labels, self.scale * values)
+        return batch.with_own(self.scale * values)
 
 
 class MagFaceConfig(Config):
@@ -76,6 +75,7 @@ class MagFaceConfig(Config):
 
     kind: Literal["magface"] = "magface"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     shortest: Annotated[float, Field(gt=0)] = 10.0
     longest: Annotated[float, Field(gt=0)] = 110.0
     least_margin: Annotated[float, Field(ge=0)] = 0.45

@@ -14,13 +14,12 @@ autograd. Their code has no guard for θ + m > π either, where the margin turns
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from facerec_oltr.components import Config
 from facerec_oltr.losses._base import Batch
-from facerec_oltr.losses._margins import Gradient, angle, falling_cosine, own, with_own, without_doubles
+from facerec_oltr.losses._margins import Gradient, angle, falling_cosine, without_doubles
 
 
 def combined_margin(cosine: Tensor, m1: float, m2: float, m3: float) -> Tensor:
@@ -45,14 +44,16 @@ class Margin:
     def logits(self, batch: Batch) -> Tensor:
         """(B, C), margins applied."""
         logits = without_doubles(batch.logits, batch.labels, self.scale, self.filter_above)
-        cosine = own(batch.logits, batch.labels) / self.scale
-        values = self.scale * combined_margin(cosine, self.m1, self.m2, self.m3)
-        logits = with_own(logits, batch.labels, values, self.gradient)
-        return logits + self.tau * (batch.counts / batch.counts.sum()).log() if self.tau else logits
+        before = batch.own()
+        values = self.scale * combined_margin(before / self.scale, self.m1, self.m2, self.m3)
+        if self.gradient == "straight_through":
+            values = before + (values - before).detach()
+        logits = batch.with_own(values, logits)
+        return logits + self.tau * batch.log_prior() if self.tau else logits
 
     def __call__(self, batch: Batch) -> Tensor:
         """Scalar loss of a batch."""
-        return F.cross_entropy(self.logits(batch), batch.labels)
+        return batch.cross_entropy(self.logits(batch))
 
 
 class MarginConfig(Config):
@@ -60,6 +61,7 @@ class MarginConfig(Config):
 
     kind: Literal["margin"] = "margin"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = True
     m1: Annotated[float, Field(ge=1)] = 1.0
     m2: Annotated[float, Field(ge=0, lt=3.1415926)] = 0.5
     m3: Annotated[float, Field(ge=0)] = 0.0

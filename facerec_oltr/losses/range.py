@@ -67,6 +67,7 @@ class RangeConfig(Config):
 
     kind: Literal["range"] = "range"
     needs_memory: ClassVar[bool] = False
+    splits_by_class: ClassVar[bool] = False
     k: Annotated[int, Field(ge=1)] = 2
     margin: Annotated[float, Field(gt=0)] = 5.0
     intra: Annotated[float, Field(ge=0)] = 1.0
