@@ -24,6 +24,10 @@ class TrainingError(FaceRecError):
     """Training cannot go on: a loss that is not finite, a stage that cannot start."""
 
 
+class StoppedError(FaceRecError):
+    """Training was asked to stop, and has saved where it stands."""
+
+
 class GalleryError(FaceRecError):
     """A gallery is missing, damaged, of another embedder, or lacks what a decision needs."""
 

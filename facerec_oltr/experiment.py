@@ -130,6 +130,12 @@ class Stage(Config):
     new_rate: Factor | None = None
     memory_rate: Factor = 1.0
 
+    @property
+    def splits_by_class(self) -> bool:
+        """Whether several processes may each hold a part of the head's classes; see ranks.py."""
+        parts = (self.head, *(term.loss for term in self.losses))
+        return self.classes == "all" and all(part.splits_by_class for part in parts)
+
     @model_validator(mode="after")
     def _losses_fit_the_head(self) -> Self:
         for term in self.losses:
@@ -147,6 +153,16 @@ class Stage(Config):
                     f"stage {self.name!r}: the loss {term.loss.kind!r} with scale {term.loss.scale:g} needs the head "
                     "'cosine' with the same scale, not squashed and not learned"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _drawn_classes_need_a_loss_that_knows(self) -> Self:
+        if isinstance(self.head, CosineConfig) and self.head.sample < 1 and not self.splits_by_class:
+            raise ValueError(
+                f"stage {self.name!r}: the head draws a share of the classes (sample = {self.head.sample:g}), which "
+                "needs classes = \"all\" and a loss over the softmax of any part of them, such as 'margin'; set "
+                "sample = 1"
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from facerec_oltr.engine.reporting import EpochReport, Reporter
+from facerec_oltr.engine.reporting import EpochReport, Reporter, StepReport
 from facerec_oltr.experiment import Stage
 from recordio_tools.door import say
 
@@ -46,6 +46,9 @@ class BarReporter:
         self._validated = ""
         self._task = self._bars.add_task(stage.name, total=epochs, completed=epochs_done, state="")
 
+    def step_ends(self, stage: Stage, report: StepReport) -> None:
+        """Do nothing."""
+
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
         """Move it on."""
         assert self._task is not None
@@ -67,6 +70,9 @@ class LineReporter:
         self._validated = ""
         resumed = f", {epochs_done} of them done before" if epochs_done else ""
         self._say(f"stage {stage.name}: {epochs} epochs{resumed}")
+
+    def step_ends(self, stage: Stage, report: StepReport) -> None:
+        """Do nothing."""
 
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
         """Say how it goes, if it is time to."""

@@ -1,42 +1,15 @@
-"""Weights and training state on disk: whole or not at all, and nothing in them that could run code.
+"""Weights and JSON on disk: whole or not at all, and nothing in them that could run code. Weights are safetensors."""
 
-Weights are safetensors. The state of unfinished training (optimiser, place) is a torch file that is read back with
-``weights_only=True``.
-"""
-
-import io
 import json
-import pickle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 
 from facerec_oltr.engine.model import State
 from facerec_oltr.errors import CheckpointError
 from recordio_tools.whole import write_whole
-
-
-class Progress(NamedTuple):
-    """Where training stands.
-
-    Attributes:
-        stage: index of the stage under way.
-        epochs: of it that are done.
-        lines: of metrics.jsonl that belong to the work done.
-        model: weights, or None where the stage has not begun.
-        state: of what moves them (the optimiser, a scale of the loss), or None where the stage has not begun.
-        best: epoch and validation accuracy of the best weights so far; None where there are none.
-    """
-
-    stage: int
-    epochs: int
-    lines: int
-    model: State | None = None
-    state: dict[str, Any] | None = None
-    best: tuple[int, float] | None = None
 
 
 def save_weights(path: Path, state: State, facts: dict[str, str]) -> None:
@@ -80,28 +53,6 @@ def load_weights(path: Path) -> State:
         raise CheckpointError(f"{path}: there are no weights; train first, or finish the run") from None
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: is damaged ({error}); train again") from None
-
-
-def save_progress(path: Path, progress: Progress) -> None:
-    """Write the state of unfinished training."""
-    buffer = io.BytesIO()
-    torch.save(progress._asdict(), buffer)
-    write_whole(path, buffer.getvalue())
-
-
-def load_progress(path: Path) -> Progress | None:
-    """Read the state of unfinished training; None where there is none.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        return Progress(**torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: is damaged ({reason}); remove it to start the run afresh") from None
 
 
 def write_json(path: Path, value: Any) -> None:

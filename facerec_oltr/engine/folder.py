@@ -12,7 +12,7 @@ from facerec_oltr.engine.pretrained import Pretrained
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Experiment
 
-FORMAT = 3
+FORMAT = 4
 
 
 def describe(

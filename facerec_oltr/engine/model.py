@@ -33,17 +33,12 @@ class Model(nn.Module):
     def features(self, inputs: Tensor) -> Tensor:
         """Map images (B, 3, S, S) in [−1, 1], or vectors, to features (B, D); never in 16 bits, autocast or not."""
         features = self.backbone(inputs)
-        return _widened(features if self.fc_add is None else F.relu(self.fc_add(features)))
+        return widened(features if self.fc_add is None else F.relu(self.fc_add(features)))
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs to features (B, D) and logits (B, C); never in 16 bits, autocast or not."""
         features = self.features(inputs)
-        return features, _widened(self.head(features))
-
-    def in_training(self, inputs: Tensor, labels: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``forward``, with the logits that the loss is to see; see ``Head.training_logits``."""
-        features = self.features(inputs)
-        return features, _widened(self.head.training_logits(features, labels, images))
+        return features, widened(self.head(features))
 
     def take_over(self, previous: "Model") -> list[str]:
         """Start from the model of an earlier stage; give the names of weights before the head that it did not have.
@@ -109,5 +104,6 @@ def to_input(inputs: Tensor) -> Tensor:
     return inputs.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def _widened(values: Tensor) -> Tensor:
+def widened(values: Tensor) -> Tensor:
+    """Values of 16 bits as float32; others as they are."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from facerec_oltr.data import DataSet
-from facerec_oltr.engine.model import Model, to_input
+from facerec_oltr.engine.model import Model, to_input, widened
 from facerec_oltr.engine.precision import Arithmetic
-from facerec_oltr.heads.ranks import own_share, sum_over_ranks
 from facerec_oltr.metrics.shots import Convention, ShotAccuracies, shot_accuracies
+from facerec_oltr.ranks import gathered, own_part, own_share, stacked, sum_over_ranks
 
 _BATCH = 256
 
@@ -61,7 +61,7 @@ def class_means(
 def accuracies(
     model: Model, data: DataSet, device: torch.device, arithmetic: Arithmetic, *, counts: Tensor, shots: Convention
 ) -> ShotAccuracies:
-    """How well `model` tells the known classes of `data` apart.
+    """How well `model` tells the known classes of `data` apart; of several ranks each reads its part of every batch.
 
     Args:
         model: on `device`.
@@ -73,8 +73,29 @@ def accuracies(
     """
     model.eval()
     decided = np.empty(len(data), np.int64)
-    for positions, inputs in clean_batches(data, device):
+    sharded = model.head.shard is not None
+    columns = None if not sharded else model.head.columns
+    for start in range(0, len(data), _BATCH):
+        positions = np.arange(start, min(start + _BATCH, len(data)))
+        part = next(clean_batches(data, device, own_part(positions)), None)
         with arithmetic.autocast():
-            _, logits = model(inputs)
-        decided[positions] = logits.argmax(dim=1).cpu().numpy()
+            features = torch.empty(0, model.features_size, device=device) if part is None else model.features(part[1])
+            logits = widened(model.head(gathered(features, len(positions))))
+        decided[positions] = best_class(logits, columns, sharded=sharded).cpu().numpy()
     return shot_accuracies(decided, data.labels, counts.cpu().numpy(), shots)
+
+
+def best_class(logits: Tensor, columns: Tensor | None, *, sharded: bool) -> Tensor:
+    """The class of the highest logit of each row, (B,), over all ranks where classes are split; of equals the first.
+
+    Args:
+        logits: (B, C'), of all classes or of this rank's.
+        columns: (C',) the class of each column; None for 0 … C' − 1.
+        sharded: other ranks hold the other classes.
+    """
+    highest, place = logits.max(dim=1)
+    best = place if columns is None else columns.to(place.device)[place]
+    if not sharded:
+        return best
+    of_rank = stacked(highest).argmax(dim=0, keepdim=True)
+    return stacked(best).gather(0, of_rank).squeeze(0)

@@ -41,10 +41,37 @@ class EpochReport(NamedTuple):
         return json.dumps(table)
 
 
+class StepReport(NamedTuple):
+    """How an epoch under way stands.
+
+    Attributes:
+        epoch: its number, from 1.
+        step: the last that was made, from 1.
+        steps: of the epoch.
+        loss: mean total loss over the epoch's images so far.
+        parts: mean of each term of the loss so far, unweighted, by kind.
+        accuracy: share of those images whose highest logit was their class.
+        learning_rate: of the first parameter group.
+        images_per_second: over the epoch's steps so far.
+        waiting: share of that time in which the network waited for images, in [0, 1].
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    parts: dict[str, float]
+    accuracy: float
+    learning_rate: float
+    images_per_second: float
+    waiting: float
+
+
 class Reporter(Protocol):
     """Who is told how training goes."""
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None: ...  # noqa: D102
+    def step_ends(self, stage: Stage, report: StepReport) -> None: ...  # noqa: D102
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None: ...  # noqa: D102
 
 
@@ -52,6 +79,9 @@ class Silent:
     """Tells nobody."""
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
+        """Do nothing."""
+
+    def step_ends(self, stage: Stage, report: StepReport) -> None:
         """Do nothing."""
 
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None:

@@ -2,16 +2,18 @@
 
     experiment.json                 every choice, the data's fingerprints, versions; written first, never changed
     metrics.jsonl                   one line an epoch
-    checkpoints/progress.pt         where unfinished training stands; gone when the run is finished
+    checkpoints/progress-N/         where unfinished training stands, see progress.py; gone when the run is finished
     checkpoints/best-N.safetensors  of the last stage, the best epoch so far; gone when the run is finished
     checkpoints/STAGE.safetensors   the network at the end of each stage
     best.safetensors                the network at the last stage's epoch with the highest validation accuracy (over all
                                     images; of equals the first), which stands in its metadata; not without validation
     model.safetensors               the finished network; its presence says that the run is finished
 
-A run that is killed is resumed by starting it again, and ends with the bytes of an unbroken one in both files.
+A run that is killed is resumed by starting it again, and ends with the bytes of an unbroken one in both files. Of
+several processes the first writes; what it writes does not tell how many they were, so that any number may go on.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,19 +24,24 @@ import torch
 from facerec_oltr.data import DataSet
 from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.best import BestWeights
-from facerec_oltr.engine.checkpoint import Progress, load_progress, load_weights, save_progress, save_weights
+from facerec_oltr.engine.checkpoint import load_weights, save_weights
 from facerec_oltr.engine.finished import WEIGHTS_FILES
 from facerec_oltr.engine.folder import claim, describe
 from facerec_oltr.engine.model import Model, build_model
+from facerec_oltr.engine.parallel import agreed, on_first, whole_state
 from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
-from facerec_oltr.engine.reporting import Reporter, Silent
-from facerec_oltr.engine.stage import StageRun
-from facerec_oltr.errors import CheckpointError, DataError, TrainingError
+from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress, load_progress, save_progress
+from facerec_oltr.engine.reporting import Reporter, Silent, StepReport
+from facerec_oltr.engine.stage import Done, StageRun
+from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
+from facerec_oltr.ranks import rank_and_ranks
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_BYTES_A_SECOND = 5e6  # of the network, between two checkpoints: a disk writes some 50 times as fast
+_COPIES = 6  # of the network's bytes: the moment before and the next, each with its momentum, and two sets of weights
 
 
 def train(
@@ -44,15 +51,21 @@ def train(
     device: torch.device | None = None,
     reporter: Reporter | None = None,
     clock: Callable[[], float] = time.monotonic,
+    stop: Callable[[], bool] = lambda: False,
+    keep_last: int = 1,
 ) -> Path:
     """Train an experiment into a run folder, or go on with one that was stopped, or do nothing with a finished one.
+
+    Several processes that torch.distributed has joined train one run together; each calls this with the same arguments.
 
     Args:
         experiment: what to train.
         out: the run folder; it may exist only if it is a run of the same experiment on the same data.
         device: where to compute; the processor if not given.
-        reporter: is told of every stage and epoch.
+        reporter: is told of every stage, step and epoch.
         clock: seconds; decides only when a checkpoint is due and the speed that is reported.
+        stop: is asked after every step; once it says so, progress is saved and training ends.
+        keep_last: how many moments of unfinished training to keep, so that an older one can be gone back to.
 
     Returns:
         The path of the finished model.
@@ -61,24 +74,38 @@ def train(
         ConfigError: `out` holds something else than this experiment, the device cannot compute as it asks, or the data
             has no base or no few-shot classes where a stage is for the base classes.
         DataError: the training or the validation split is not what it should be.
-        CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
-        TrainingError: a batch is larger than the training split, or the loss is not finite.
+        CheckpointError: a checkpoint in `out` is damaged, the disk has no room for one, or the weights to start from
+            are missing or do not fit.
+        TrainingError: a batch is larger than the training split or too small for so many processes, the loss is not
+            finite, or another process has left.
+        StoppedError: `stop` said so.
     """
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
     data, validation = experiment.data.build(), _validation(experiment)
     few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))  # as is what the data lack
-    if (size := experiment.schedule.batch_size) > len(data):
+    _check_batch(experiment, data)
+    pretrained = open_pretrained(experiment, data.shape)
+    on_first(lambda: claim(out, describe(experiment, data, validation, pretrained)))
+    finished = out / WEIGHTS_FILES["last"]
+    if not agreed(finished.exists(), device=device)[0]:
+        run = _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock, stop, keep_last)
+        run.train()
+    return finished
+
+
+def _check_batch(experiment: Experiment, data: DataSet) -> None:
+    size, ranks = experiment.schedule.batch_size, rank_and_ranks()[1]
+    if size > len(data):
         raise TrainingError(
             f"schedule.batch_size is {size:,}, more than the {len(data):,} inputs of the training split; "
             f"set it to {len(data):,} or less"
         )
-    pretrained = open_pretrained(experiment, data.shape)
-    claim(out, describe(experiment, data, validation, pretrained))
-    finished = out / WEIGHTS_FILES["last"]
-    if not finished.exists():
-        _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock).train()
-    return finished
+    if ranks > 1 and size < 4 * ranks:  # an epoch's batches are made near equal, so some are half as large
+        raise TrainingError(
+            f"schedule.batch_size is {size:,} for {ranks} processes together, expected 4 or more for each; "
+            f"set it to {4 * ranks:,} or more, or start fewer processes"
+        )
 
 
 def _validation(experiment: Experiment) -> DataSet | None:
@@ -105,57 +132,95 @@ class _Run:
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
+        stop: Callable[[], bool],
+        keep_last: int,
     ) -> None:
         self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
         self.out, self.device = out, device
-        self.reporter, self.clock = reporter, clock
+        self.reporter, self.clock, self.stop, self.keep_last = reporter, clock, stop, keep_last
         self.checkpoints = out / "checkpoints"
-        self.progress_path = self.checkpoints / "progress.pt"
         self.metrics_path = out / "metrics.jsonl"
+        self.writes = rank_and_ranks()[0] == 0
+        self.number, self.saved_at, self.pause = 0, clock(), 0.0
 
     def train(self) -> None:
-        self.checkpoints.mkdir(exist_ok=True)
-        progress = load_progress(self.progress_path) or Progress(0, 0, 0)
-        self.best = BestWeights(self.checkpoints, progress.best)
+        on_first(lambda: self.checkpoints.mkdir(exist_ok=True))
+        progress = load_progress(self.checkpoints) or Progress()
+        self.number = progress.number
+        self.best = BestWeights(self.checkpoints, progress.best, writes=self.writes)
         lines = self._metrics_up_to(progress.lines)
+        on_first(lambda: self._tidy(lines))
         for index in range(progress.stage, len(self.experiment.stages)):
             stage_run = self._prepare(index, progress)
-            self._train_stage(stage_run, progress, lines)
-            save_weights(self._weights_path(stage_run.stage), stage_run.model.state_dict(), self._facts(stage_run))
-            progress = Progress(index + 1, 0, len(lines), best=self.best.known)
+            self._train_stage(stage_run, lines)
+            weights = whole_state(stage_run.model)
+            on_first(lambda run=stage_run, weights=weights: self._save_stage(run, weights))
+            progress = Progress(index + 1, lines=len(lines), best=self.best.known)
             self._save(progress)
+        on_first(self._finish)
+
+    def _train_stage(self, stage_run: StageRun, lines: list[str]) -> None:
+        stage = stage_run.stage
+        self.reporter.stage_begins(stage, stage_run.epochs, stage_run.done.epochs)
+        self.saved_at = self.clock()
+        for report in stage_run.train():
+            if isinstance(report, StepReport):
+                self.reporter.step_ends(stage, report)
+                if report.step == report.steps:
+                    continue  # the epoch is not over before its memory and its validation
+            else:
+                lines.append(report.line(stage.name))
+                if self.writes:
+                    with self.metrics_path.open("a", encoding="utf-8") as metrics:
+                        metrics.write(lines[-1] + "\n")
+                self._consider(stage_run, report.epoch, report.validation)
+                self.reporter.epoch_ends(stage, report)
+            self._save_if_due(stage_run, len(lines))
+        if not stage_run.epochs:  # its end is its only moment
+            self._consider(stage_run, 0, stage_run.validate())
+
+    def _save_if_due(self, stage_run: StageRun, lines: int) -> None:
+        due, stop = agreed(self.clock() - self.saved_at >= self.pause, self.stop(), device=self.device)
+        if not (due or stop):
+            return
+        done = stage_run.done
+        weights, state = whole_state(stage_run.model), stage_run.state()
+        best = self.best.known
+        place = Progress(stage_run.index, done.epochs, done.steps, done.sums, lines, best, 0, weights, state)
+        self._save(place)
+        self.saved_at = self.clock()
+        if stop:
+            raise StoppedError(
+                f"{self.out}: stopped in stage {stage_run.stage.name!r} after {done.epochs} epochs and {done.steps} "
+                "steps, which are saved; the same command goes on"
+            )
+
+    def _consider(self, stage_run: StageRun, epoch: int, validation: ShotAccuracies | None) -> None:
+        if validation is not None and stage_run.stage is self.experiment.stages[-1]:
+            state = lambda: whole_state(stage_run.model)  # noqa: E731
+            self.best.consider(epoch, validation.micro, state, self._facts(stage_run))
+
+    def _save(self, progress: Progress) -> None:
+        self.number += 1
+        if self.writes:
+            save_progress(self.checkpoints, progress._replace(number=self.number), self.keep_last)
+            self.best.forget_others(best_epochs(self.checkpoints))
+
+    def _tidy(self, lines: list[str]) -> None:
+        """Drop the metrics and the best weights of work that was lost."""
+        self.metrics_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        self.best.forget_others(best_epochs(self.checkpoints))
+
+    def _save_stage(self, stage_run: StageRun, weights: dict[str, torch.Tensor]) -> None:
+        save_weights(self._weights_path(stage_run.stage), weights, self._facts(stage_run))
+
+    def _finish(self) -> None:
         last = self.experiment.stages[-1]
         self.best.hand_over(self.out / WEIGHTS_FILES["best"])
         weights = load_weights(self._weights_path(last))
         save_weights(self.out / WEIGHTS_FILES["last"], weights, {"stage": last.name})
-        self.progress_path.unlink()
+        forget_progress(self.checkpoints)
         self.best.forget()
-
-    def _train_stage(self, stage_run: StageRun, progress: Progress, lines: list[str]) -> None:
-        stage, index = stage_run.stage, stage_run.index
-        self.reporter.stage_begins(stage, stage_run.epochs, progress.epochs)
-        saved_at = self.clock()
-        with self.metrics_path.open("a", encoding="utf-8") as metrics:
-            for report in stage_run.train(progress.epochs, progress.state):
-                lines.append(report.line(stage.name))
-                metrics.write(lines[-1] + "\n")
-                metrics.flush()
-                self._consider(stage_run, report.epoch, report.validation)
-                self.reporter.epoch_ends(stage, report)
-                if self.clock() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
-                    weights, state = stage_run.model.state_dict(), stage_run.state()
-                    self._save(Progress(index, report.epoch, len(lines), weights, state, self.best.known))
-                    saved_at = self.clock()
-        if not stage_run.epochs:  # its end is its only moment
-            self._consider(stage_run, 0, stage_run.validate())
-
-    def _consider(self, stage_run: StageRun, epoch: int, validation: ShotAccuracies | None) -> None:
-        if validation is not None and stage_run.stage is self.experiment.stages[-1]:
-            self.best.consider(epoch, validation.micro, stage_run.model.state_dict(), self._facts(stage_run))
-
-    def _save(self, progress: Progress) -> None:
-        save_progress(self.progress_path, progress)
-        self.best.forget_others()
 
     def _prepare(self, index: int, progress: Progress) -> StageRun:
         stage = self.experiment.stages[index]
@@ -169,9 +234,28 @@ class _Run:
         elif self.pretrained is not None:
             new_weights = self.pretrained.start(model)
         if progress.model is not None:
-            model.load(progress.model, str(self.progress_path))
+            model.load(progress.model, str(self.checkpoints))
+        size = sum(weight.nbytes for weight in model.state_dict().values())
+        self._check_room(size)
+        self.pause = max(_SECONDS_BETWEEN_CHECKPOINTS, size / _BYTES_A_SECOND)
+        if rank_and_ranks()[1] > 1 and stage.splits_by_class:
+            model.head.split(self.data.classes)
         model = model.to(self.device)
-        return StageRun(self.experiment, index, model, new_weights, self.data, self.device, self.clock, self.validation)
+        data, validation = self.data, self.validation
+        stage_run = StageRun(self.experiment, index, model, new_weights, data, self.device, self.clock, validation)
+        if progress.state is not None:
+            stage_run.go_on(Done(progress.epochs, progress.steps, dict(progress.sums)), progress.state)
+        return stage_run
+
+    def _check_room(self, size: int) -> None:
+        """A disk without room for a network of `size` bytes is an error before the epoch, not after it."""
+        need = _COPIES * size
+        free = shutil.disk_usage(self.out).free
+        if free < need:
+            raise CheckpointError(
+                f"{self.out}: the disk has {free / 1e6:,.0f} MB left, expected {need / 1e6:,.0f} MB for checkpoints; "
+                "make room, or give another --out"
+            )
 
     def _fresh(self, stage: Stage, index: int) -> Model:
         seed = self.experiment.seed * 1000 + index
@@ -191,6 +275,4 @@ class _Run:
                 f"{self.metrics_path}: found {len(lines)} lines, expected at least {count}; it belongs to another run, "
                 f"remove {self.out} and train again"
             )
-        kept = lines[:count]
-        self.metrics_path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        return kept
+        return lines[:count]

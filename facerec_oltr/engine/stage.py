@@ -1,13 +1,14 @@
 """One stage of training: epochs over a data set, by one optimiser, with nothing said of any method.
 
-All chance of an epoch (order, augmentation, dropout) follows from the run's seed, the stage and the epoch's number.
-So a run that is killed and resumed at any epoch goes on exactly as the unbroken one.
+A run that is killed and resumed at any step goes on exactly as the unbroken one: chance.py has all that is random. Of
+several processes each reads its part of every batch (ranks.py), and all hold the same loss.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,20 +16,39 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facerec_oltr.data import DataSet, RandomCrop, augment
+from facerec_oltr.data import DataSet, augment
 from facerec_oltr.engine.base_classes import few_shot_classes
-from facerec_oltr.engine.model import Model, to_input
-from facerec_oltr.engine.passes import accuracies, class_means
+from facerec_oltr.engine.chance import StepSeeds, order_of, seeds_of
+from facerec_oltr.engine.drawn import drawn_rows
+from facerec_oltr.engine.model import Model, to_input, widened
+from facerec_oltr.engine.parallel import Trunk, averaging, even_out, load_optimizer_state, whole_optimizer_state
+from facerec_oltr.engine.passes import accuracies, best_class, class_means
 from facerec_oltr.engine.precision import Arithmetic
-from facerec_oltr.engine.reporting import EpochReport
+from facerec_oltr.engine.reporting import EpochReport, StepReport
 from facerec_oltr.engine.schedule import rate_factor
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
 from facerec_oltr.losses import Batch
 from facerec_oltr.metrics.shots import ShotAccuracies
+from facerec_oltr.ranks import gathered, own_part, rank_and_ranks, sum_over_ranks
 
 _NAMED = 8
+
+
+@dataclass
+class Done:
+    """How far a stage has come.
+
+    Attributes:
+        epochs: that are whole.
+        steps: of the one after them.
+        sums: over the images of those steps, what is reported of them, by name.
+    """
+
+    epochs: int = 0
+    steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,41 +99,56 @@ class StageRun:
         )
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.arithmetic = Arithmetic(schedule.precision, self.device)
+        self.trunk = averaging(Trunk(self.model), self.device)
+        self.done, self._begun = Done(), False
 
     def state(self) -> dict[str, Any]:
-        """What has to be known besides the weights to go on."""
+        """What has to be known besides the weights and ``done`` to go on: whole on rank 0, and all ranks take part."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": whole_optimizer_state(self.optimizer, self.model.head),
             "arithmetic": self.arithmetic.state_dict(),
             "losses": [loss.state_dict() for loss in self._losses_with_state()],
         }
 
-    def train(self, epochs_done: int, state: dict[str, Any] | None) -> Iterator[EpochReport]:
-        """Train the epochs that are left, one an item, with the weights that it ends with in `model`.
+    def go_on(self, done: Done, state: dict[str, Any]) -> None:
+        """Go on where a run was stopped, with the weights that are in `model`."""
+        self.done = done
+        load_optimizer_state(self.optimizer, self.model.head, state["optimizer"], self.data.classes)
+        self.arithmetic.load_state_dict(state["arithmetic"])
+        for loss, known in zip(self._losses_with_state(), state["losses"], strict=True):
+            loss.load_state_dict(known)
+        self._begun = True
 
-        The memory belongs to those weights, not to those before the epoch; a stage without epochs gets its memory.
+    def train(self) -> Iterator[StepReport | EpochReport]:
+        """Train what is left, with a report of every step and epoch; at each, `model` and ``done`` are of one time.
 
-        Args:
-            epochs_done: before, by a run that was stopped.
-            state: of that run, see ``state``.
+        The memory belongs to an epoch's last weights, not to those before it; a stage without epochs gets its memory.
 
         Raises:
             TrainingError: the loss or a weight is not finite.
         """
-        if state is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.arithmetic.load_state_dict(state["arithmetic"])
-            for loss, known in zip(self._losses_with_state(), state["losses"], strict=True):
-                loss.load_state_dict(known)
-        if epochs_done == 0:
+        if not self._begun:
             self._refresh_memory("stage begins")
         every = self.experiment.schedule.validate_every
-        for epoch in range(epochs_done + 1, self.epochs + 1):
-            report, last = self._epoch(epoch), epoch == self.epochs
+        for epoch in range(self.done.epochs + 1, self.epochs + 1):
+            step, last = None, epoch == self.epochs
+            for step in self._epoch(epoch):
+                yield step
+            assert step is not None, "a stage is kept at the end of an epoch, or with steps left"
+            even_out(self.model)
             self._refresh_memory("stage ends" if last else "epoch begins")
             self._check_weights(epoch)
             due = every > 0 and (epoch % every == 0 or last)
-            yield report._replace(validation=self.validate() if due else None)
+            self.done = Done(epoch)
+            yield EpochReport(
+                epoch=epoch,
+                loss=step.loss,
+                parts=step.parts,
+                accuracy=step.accuracy,
+                learning_rate=step.learning_rate,
+                images_per_second=step.images_per_second,
+                validation=self.validate() if due else None,
+            )
 
     def validate(self) -> ShotAccuracies | None:
         """The accuracy of the network as it stands on the validation split; None where there is none."""
@@ -154,31 +189,40 @@ class StageRun:
         rate = self.experiment.schedule.learning_rate
         return [{"params": weights, "lr": rate * factors[part]} for part, weights in groups.items()]
 
-    def _epoch(self, epoch: int) -> EpochReport:
-        began = self.clock()
-        order_seed, augment_seed, dropout_seed, crop_seed = np.random.SeedSequence(
-            (self.experiment.seed, self.index, epoch)
-        ).generate_state(4)
-        order = self.images[self.sampler(self.data.labels[self.images], np.random.default_rng(order_seed))]
-        generator = torch.Generator().manual_seed(int(augment_seed))
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """The positions of each step of an epoch, all ranks' together; near equal, so that none is tiny."""
+        rng = order_of(self.experiment.seed, self.index, epoch)
+        return np.array_split(self.images[self.sampler(self.data.labels[self.images], rng)], self.steps_per_epoch)
+
+    def _epoch(self, epoch: int) -> Iterator[StepReport]:
+        """Train the steps of an epoch that are left."""
+        began, since, waited = self.clock(), 0, 0.0
+        batches = self._batches(epoch)
+        seen = sum(map(len, batches[: self.done.steps]))
         self._set_training_mode()
-        sums: dict[str, float] = dict.fromkeys(("loss", "correct", *(kind for kind, _, _ in self.losses)), 0.0)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(dropout_seed))
-            for step, positions in enumerate(np.array_split(order, self.steps_per_epoch)):
+            for step in range(self.done.steps, len(batches)):
+                positions, asked = batches[step], self.clock()
+                seeds = seeds_of(self.experiment.seed, self.index, epoch, step, rank_and_ranks()[0])
+                inputs = self._inputs(own_part(positions), seeds)
+                waited += self.clock() - asked
                 self._set_rates((epoch - 1) * self.steps_per_epoch + step)
-                inputs = self._inputs(positions, self._crop((int(crop_seed), step)))
-                for name, value in self._step(positions, inputs, generator, f"epoch {epoch}, step {step + 1}").items():
-                    sums[name] += value * len(positions)
-        means = {name: value / len(order) for name, value in sums.items()}
-        return EpochReport(
-            epoch=epoch,
-            loss=means["loss"],
-            parts={kind: means[kind] for kind, _, _ in self.losses},
-            accuracy=means["correct"],
-            learning_rate=self.optimizer.param_groups[0]["lr"],
-            images_per_second=len(order) / max(self.clock() - began, 1e-9),
-        )
+                values = self._step(positions, inputs, seeds, f"epoch {epoch}, step {step + 1}")
+                seen, since = seen + len(positions), since + len(positions)
+                sums = {name: self.done.sums.get(name, 0.0) + value * len(positions) for name, value in values.items()}
+                self.done = Done(epoch - 1, step + 1, sums)
+                seconds = max(self.clock() - began, 1e-9)
+                yield StepReport(
+                    epoch=epoch,
+                    step=step + 1,
+                    steps=len(batches),
+                    loss=sums["loss"] / seen,
+                    parts={kind: sums[kind] / seen for kind, _, _ in self.losses},
+                    accuracy=sums["correct"] / seen,
+                    learning_rate=self.optimizer.param_groups[0]["lr"],
+                    images_per_second=since / seconds,
+                    waiting=min(waited / seconds, 1.0),
+                )
 
     def _check_weights(self, epoch: int) -> None:
         """The loss is checked ahead of each step; what the last step of an epoch did shows only in the weights."""
@@ -198,12 +242,15 @@ class StageRun:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _step(self, positions: np.ndarray, inputs: Tensor, generator: torch.Generator, place: str) -> dict[str, float]:
+    def _step(self, positions: np.ndarray, inputs: Tensor, seeds: StepSeeds, place: str) -> dict[str, float]:
+        """Train on the images at `positions`, of which `inputs` are this rank's part."""
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-        if inputs.ndim == 4:  # vectors have no picture to change
-            inputs = augment(inputs, self.experiment.augment, generator)
+        torch.manual_seed(seeds.backbone)
         with self.arithmetic.autocast():
-            features, logits = self.model.in_training(inputs, labels, torch.from_numpy(positions).to(self.device))
+            features = gathered(self.trunk(inputs), len(positions))
+            torch.manual_seed(seeds.head)
+            images = torch.from_numpy(positions).to(self.device)
+            logits = widened(self.model.head.training_logits(features, labels, images))
         batch = self._batch(features, logits, labels)
         parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in parts]).sum()
@@ -212,18 +259,28 @@ class StageRun:
                 f"stage {self.stage.name!r}, {place}: the loss is {total.item()}; lower schedule.learning_rate, or "
                 f"look at {self._suspects(positions, logits)}"
             )
-        if not self.arithmetic.step(total, self.optimizer):
+        if not self._move(total):
             raise TrainingError(
                 f"stage {self.stage.name!r}, {place}: the gradients overflow float16 at every scale of the loss; lower "
                 "schedule.learning_rate, or take schedule.precision=bfloat16"
             )
         self.model.head.observe(features, labels)
-        correct = (batch.logits.argmax(dim=1) == batch.labels).float().mean()
-        return {"loss": total.item(), "correct": correct.item()} | {kind: value.item() for kind, _, value in parts}
+        best = best_class(batch.logits.detach(), self._columns(), sharded=batch.sharded)
+        figures = torch.stack([total, (best == labels).float().mean(), *(value for _, _, value in parts)])
+        names = ("loss", "correct", *(kind for kind, _, _ in parts))
+        return dict(zip(names, figures.tolist(), strict=True))
+
+    def _move(self, loss: Tensor) -> bool:
+        """Make the step: of a weight of which rows were drawn, on those rows alone."""
+        with ExitStack() as blocks:
+            for name, (index, rows) in self.model.head.drawn().items():
+                weight = self.model.head.get_parameter(name)
+                blocks.enter_context(drawn_rows(self.optimizer, weight, index, rows))
+            return self.arithmetic.step(loss, self.optimizer)
 
     def _suspects(self, positions: np.ndarray, logits: Tensor) -> str:
         """Names of a batch whose loss is not finite: of the inputs with broken logits, unless all are broken."""
-        broken = ~torch.isfinite(logits).all(dim=1).cpu().numpy()
+        broken = sum_over_ranks((~torch.isfinite(logits).all(dim=1)).int()).cpu().numpy() > 0
         some = positions[broken] if broken.any() and not broken.all() else positions
         names = ", ".join(self.data.name(position) for position in some[:_NAMED].tolist())
         more = f", … ({len(some)} in all)" if len(some) > _NAMED else ""
@@ -231,13 +288,21 @@ class StageRun:
             f"what was in the batch{'' if some is positions else ' and has logits that are not finite'}: {names}{more}"
         )
 
+    def _columns(self) -> Tensor | None:
+        """The classes that the columns of the loss's logits are of; None for all."""
+        columns = self.model.head.columns if self.classes is None else self.classes
+        return None if columns is None else columns.to(self.device)
+
     def _batch(self, features: Tensor, logits: Tensor, labels: Tensor) -> Batch:
-        """What the loss sees: where only some classes are trained, a batch that knows of no others."""
-        memory, classes = self.model.head.memory, self.classes
-        if classes is None:
+        """What the loss sees: where only some classes are trained, drawn or held here, it knows of no others."""
+        memory, columns, sharded = self.model.head.memory, self._columns(), self.model.head.shard is not None
+        if columns is None:
             return Batch(features, logits, labels, memory, self.counts)
-        memory = None if memory is None else memory[classes]
-        return Batch(features, logits[:, classes], torch.searchsorted(classes, labels), memory, self.counts[classes])
+        if self.classes is not None:
+            logits, memory = logits[:, columns], None if memory is None else memory[columns]
+        place = torch.searchsorted(columns, labels).clamp_max(len(columns) - 1)
+        place = torch.where(columns[place] == labels, place, -1)
+        return Batch(features, logits, place, memory, self.counts[columns], sharded)
 
     def _set_rates(self, step: int) -> None:
         schedule = self.experiment.schedule
@@ -245,8 +310,10 @@ class StageRun:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _crop(self, seed: tuple[int, ...]) -> RandomCrop | None:
-        return self.experiment.augment.crop(seed) if len(self.data.shape) == 3 else None
-
-    def _inputs(self, positions: np.ndarray, crop: RandomCrop | None = None) -> Tensor:
-        return to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
+    def _inputs(self, positions: np.ndarray, seeds: StepSeeds) -> Tensor:
+        """The changed images, or the vectors, at `positions`."""
+        if len(self.data.shape) != 3:  # vectors have no picture to change
+            return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
+        crop = self.experiment.augment.crop((seeds.crop,))
+        images = to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
+        return augment(images, self.experiment.augment, seeds.generator())

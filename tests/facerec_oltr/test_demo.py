@@ -96,4 +96,4 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert (out / "report.md").exists()
-    assert not list(out.rglob("progress.pt"))
+    assert not list(out.rglob("progress-*"))

@@ -51,7 +51,14 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 ARRAYS = '{ bytes = "PART_png", offsets = "PART_offset", labels = "PART_label" }'
 # by no other convention do so few images make both base and few-shot classes
-TINY_IMAGES = ("data.size=16", "backbone.width=1", "schedule.epochs=2", "schedule.batch_size=8", "shots=faces")
+TINY_IMAGES = (
+    "data.size=16",
+    "backbone.width=1",
+    "schedule.epochs=2",
+    "schedule.batch_size=8",
+    "shots=faces",
+    "schedule.learning_rate=0.01",
+)
 
 
 def small(dataset: str, request: pytest.FixtureRequest) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facerec_oltr.config import load_experiment
-from facerec_oltr.engine.reporting import EpochReport
+from facerec_oltr.engine.reporting import EpochReport, StepReport
 from facerec_oltr.experiment import Experiment, Stage
 
 COUNTS = (40, 20, 9, 5, 3, 2)
@@ -18,15 +18,20 @@ class StopError(Exception):
 
 
 class StopAt:
-    """Interrupts after so many epochs of the whole run."""
+    """Interrupts after so many epochs of the whole run, or after so many steps."""
 
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
+    def __init__(self, epochs: int = 0, steps: int = 0) -> None:
+        self.left, self.left_steps = epochs, steps
         self.resumed_at: list[tuple[str, int]] = []
         self.reports: list[EpochReport] = []
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         self.resumed_at.append((stage.name, epochs_done))
+
+    def step_ends(self, stage: Stage, report: StepReport) -> None:
+        self.left_steps -= 1
+        if self.left_steps == 0:
+            raise StopError
 
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None:
         self.reports.append(report)

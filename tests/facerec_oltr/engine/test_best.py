@@ -36,7 +36,7 @@ def by_hand(run: Path, which: Any) -> float:
 @pytest.mark.parametrize("method", ["oltr", "crt"])
 def test_best_and_last_are_what_the_metrics_say_of_them(method: str, vectors: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    experiment = on_vectors(vectors, "schedule.learning_rate=0.5", method=method)
+    experiment = on_vectors(vectors, "schedule.learning_rate=1.0", method=method)
     train(experiment, run)
     of_last = [line for line in lines(run) if line["stage"] == experiment.stages[-1].name]
     micro = [line["validation"]["micro"] for line in of_last]
@@ -86,12 +86,13 @@ def test_a_run_stopped_anywhere_ends_with_the_bytes_of_an_unbroken_one(
 def test_the_best_that_progress_knows_of_outlives_a_better_one_of_lost_work(tmp_path: Path) -> None:
     weights = {"w": torch.zeros(1)}
     best = BestWeights(tmp_path, None)
-    best.consider(3, 0.5, weights, {})
+    best.consider(3, 0.5, lambda: weights, {})
     best.forget_others()  # progress is saved here
-    best.consider(4, 0.75, {"w": torch.ones(1)}, {})
-    best.consider(5, 0.75, {"w": torch.ones(1)}, {})
+    best.consider(4, 0.75, lambda: {"w": torch.ones(1)}, {})
+    best.consider(5, 0.75, lambda: {"w": torch.ones(1)}, {})
     assert best.known == (4, 0.75)
     again = BestWeights(tmp_path, (3, 0.5))  # killed, and begun again
+    again.forget_others()
     assert [path.name for path in tmp_path.iterdir()] == ["best-3.safetensors"]
     again.hand_over(tmp_path / "best.safetensors")
     assert torch.equal(load_weights(tmp_path / "best.safetensors")["w"], weights["w"])

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from facerec_oltr.config import load_experiment
-from facerec_oltr.engine.checkpoint import load_progress, load_weights
+from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.precision import Arithmetic
+from facerec_oltr.engine.progress import load_progress
 from facerec_oltr.engine.run import train
 from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.errors import ConfigError, TrainingError
@@ -75,7 +76,7 @@ def test_losses_and_memory_see_float32(precision: str, face_set: Path, monkeypat
 
     run.losses = [("cross_entropy", 1.0, loss)]
     monkeypatch.setattr(model.head, "observe", lambda features, labels: seen.append((features.dtype,) * 3))
-    next(run.train(0, None))
+    next(run.train())
     assert set(seen) == {(torch.float32,) * 3}
 
 
@@ -110,7 +111,7 @@ def test_the_scale_of_the_loss_is_part_of_progress(vectors: Path, tmp_path: Path
     with pytest.raises(StopError):
         experiment = on_vectors(vectors, "schedule.precision=float16")
         train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
-    progress = load_progress(tmp_path / "run/checkpoints/progress.pt")
+    progress = load_progress(tmp_path / "run/checkpoints")
     assert progress is not None
     assert progress.state is not None
     steps = progress.state["arithmetic"]["_growth_tracker"]  # since the last overflow, if there was one
@@ -125,7 +126,7 @@ def test_gradients_that_overflow_at_every_scale_are_an_error(vectors: Path) -> N
     with pytest.raises(
         TrainingError, match=r"stage 'plain', epoch 4, step \d: the gradients overflow float16 at every"
     ):
-        for _ in run.train(0, None):
+        for _ in run.train():
             pass
 
 

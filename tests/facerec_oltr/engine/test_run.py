@@ -1,7 +1,10 @@
 """Runs: resumed as if never stopped, claimed by one experiment, refused where they do not fit."""
 
+import errno
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +12,15 @@ import torch
 
 from facerec_oltr.config import load_experiment
 from facerec_oltr.data import Features
+from facerec_oltr.engine import progress as progress_module
 from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.embedder import load_embedder
 from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.model import build_model
+from facerec_oltr.engine.progress import load_progress
 from facerec_oltr.engine.run import train
 from facerec_oltr.engine.stage import StageRun
-from facerec_oltr.errors import CheckpointError, ConfigError, TrainingError
+from facerec_oltr.errors import CheckpointError, ConfigError, StoppedError, TrainingError
 from facerec_oltr.experiment import Experiment
 from facerec_oltr.heads import WeightGenerator
 
@@ -40,7 +45,7 @@ def test_a_run_stopped_anywhere_ends_with_the_weights_of_an_unbroken_one(
         *(("plain", e) for e in (1, 2, 3)),
         *(("memory", e) for e in (1, 2)),
     ]
-    assert not (tmp_path / "run/checkpoints/progress.pt").exists()
+    assert not list((tmp_path / "run/checkpoints").glob("*progress*"))
 
 
 def test_without_a_checkpoint_due_the_stage_starts_again_and_metrics_are_not_repeated(
@@ -76,7 +81,7 @@ def test_the_run_folder_says_what_it_rests_on(tiny_oltr: Experiment, tmp_path: P
 
 def test_training_learns_the_small_set(face_set: Path, tmp_path: Path) -> None:
     strong = [*TINY, f"data.path={face_set}", "schedule.epochs=60", "backbone.dropout=0.0", "augment={flip=0.5}"]
-    train(load_experiment("oltr", "att_lt", overrides=strong), tmp_path / "run")
+    train(load_experiment("oltr", "att_lt", seed=1, overrides=strong), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert lines[0]["accuracy"] < 0.75
     assert lines[-1]["accuracy"] > 0.9
@@ -144,13 +149,22 @@ def test_a_folder_of_something_else_is_refused(tiny_oltr: Experiment, tmp_path: 
         train(tiny_oltr, tmp_path / "run")
 
 
-def test_a_damaged_checkpoint_is_named(tiny_oltr: Experiment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["model.safetensors", "state.pt"])
+def test_a_damaged_checkpoint_is_named(file: str, tiny_oltr: Experiment, tmp_path: Path) -> None:
     with pytest.raises(StopError):
         train(tiny_oltr, tmp_path / "run", reporter=StopAt(2), clock=hours)
-    path = tmp_path / "run/checkpoints/progress.pt"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match=r"progress\.pt: is damaged"):
+    (moment,) = (tmp_path / "run/checkpoints").glob("progress-*")
+    damaged = moment / file
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+    with pytest.raises(
+        CheckpointError, match=rf"{file}: has SHA-256 .* remove that folder to go on from the beginning"
+    ):
         train(tiny_oltr, tmp_path / "run")
+    damaged.unlink()
+    with pytest.raises(CheckpointError, match=r"progress-\d+: is damaged \(.*; remove that folder"):
+        train(tiny_oltr, tmp_path / "run")
+    assert moment.exists()
 
 
 def test_damaged_unfinished_and_missing_runs_are_one_line(tiny_oltr: Experiment, tmp_path: Path) -> None:
@@ -351,9 +365,9 @@ def test_a_stage_for_base_classes_shows_the_network_and_the_loss_no_others(face_
     shown: list[int] = []
     batches = []
     inputs = run._inputs
-    run._inputs = lambda positions, crop=None: shown.extend(positions) or inputs(positions, crop)
+    run._inputs = lambda positions, seeds: shown.extend(positions) or inputs(positions, seeds)
     run.losses = [("watched", 1.0, lambda batch: batches.append(batch) or batch.logits.sum())]
-    run._epoch(1)
+    assert [report.step for report in run._epoch(1)] == list(range(1, len(batches) + 1))
     assert len(shown) == 13  # of 14 images: 7, 4 and 2 of the base classes
     assert few not in data.labels[shown]
     assert {batch.logits.shape[1] for batch in batches} == {3}
@@ -413,3 +427,82 @@ def test_a_data_set_without_few_shot_classes_is_refused(tmp_path: Path) -> None:
     experiment = load_experiment("fslwf", "lfw_features", overrides=[f"data.path={tmp_path}"])
     with pytest.raises(ConfigError, match="has 3 base classes and 0 few-shot ones"):
         train(experiment, tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["oltr", "adaface"])
+def test_a_run_stopped_at_any_step_ends_with_the_bytes_of_an_unbroken_one(
+    method: str, vectors: Path, tmp_path: Path
+) -> None:
+    experiment = on_vectors(vectors, "schedule.epochs=3", method=method)
+    whole = train(experiment, tmp_path / "unbroken", reporter=StopAt()).read_bytes()
+    stops = 0
+    while stops < 30:  # a moment is kept before each next step, so each turn comes a step or two further
+        try:
+            train(experiment, tmp_path / "run", reporter=StopAt(steps=3), clock=hours)
+            break
+        except StopError:
+            stops += 1
+    assert 5 < stops < 30
+    assert (tmp_path / "run/model.safetensors").read_bytes() == whole
+    kept, unbroken = (
+        [
+            {k: v for k, v in json.loads(line).items() if k != "images_per_second"}
+            for line in path.read_text().splitlines()
+        ]
+        for path in (tmp_path / "run/metrics.jsonl", tmp_path / "unbroken/metrics.jsonl")
+    )
+    assert kept == unbroken
+
+
+def test_a_run_that_is_asked_to_stop_saves_the_step_and_goes_on(vectors: Path, tmp_path: Path) -> None:
+    experiment = on_vectors(vectors, "schedule.epochs=3")
+    whole = train(experiment, tmp_path / "unbroken").read_bytes()
+    asked = iter([False, False, True])
+    with pytest.raises(StoppedError, match="after 0 epochs and 3 steps, which are saved; the same command goes on"):
+        train(experiment, tmp_path / "run", clock=lambda: 0.0, stop=lambda: next(asked))
+    progress = load_progress(tmp_path / "run/checkpoints")
+    assert progress is not None
+    assert (progress.epochs, progress.steps) == (0, 3)
+    assert train(experiment, tmp_path / "run", clock=lambda: 0.0).read_bytes() == whole
+
+
+def test_older_moments_are_kept_if_asked_for_and_can_be_gone_back_to(vectors: Path, tmp_path: Path) -> None:
+    experiment, run = on_vectors(vectors, "schedule.epochs=4"), tmp_path / "run"
+    whole = train(experiment, tmp_path / "unbroken").read_bytes()
+    with pytest.raises(StopError):
+        train(experiment, run, reporter=StopAt(3), clock=hours, keep_last=4)
+    moments = sorted((run / "checkpoints").glob("progress-*"))
+    assert len(moments) == 4
+    for moment in moments[1:]:
+        shutil.rmtree(moment)
+    assert train(experiment, run, clock=hours).read_bytes() == whole
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["memory.safetensors", "plain.safetensors"]
+
+
+def test_a_disk_without_room_is_an_error_before_the_first_step(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    silent = StopAt(1)
+    with pytest.raises(CheckpointError, match=r"the disk has 0 MB left, expected 0 MB for checkpoints; make room"):
+        train(on_vectors(vectors), tmp_path / "run", reporter=silent)
+    assert silent.resumed_at == []
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_kept(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, run = on_vectors(vectors, "schedule.epochs=3"), tmp_path / "run"
+    whole = train(experiment, tmp_path / "unbroken").read_bytes()
+    with pytest.raises(StopError):
+        train(experiment, run, reporter=StopAt(steps=4), clock=hours)
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+        full.setattr(progress_module, "write_whole", no_space)
+        train(experiment, run, clock=hours)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
+    assert train(experiment, run, clock=hours).read_bytes() == whole
+
+
+def no_space(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
