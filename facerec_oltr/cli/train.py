@@ -1,6 +1,6 @@
 """`facerec train`: an experiment into a run folder."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,8 +28,9 @@ def train(
 ) -> None:
     """Train a method on a data set; killed at any moment, the same command goes on where it stopped.
 
-    Every epoch's figures go into OUT/metrics.jsonl, a JSON object a line. On a terminal some lines show how it goes;
-    elsewhere a line is written every ten seconds. Under torchrun the first rank alone speaks.
+    Every epoch's figures go into OUT/metrics.jsonl, a JSON object a line.
+    On a terminal a few live lines show how it goes; elsewhere a line is written every ten seconds.
+    Under torchrun the first rank alone speaks.
     """
     from facerec_oltr.cli._training_display import display, speaks
     from facerec_oltr.config import load_experiment
@@ -40,12 +41,9 @@ def train(
 
     experiment = load_experiment(method, on, seed=seed, overrides=overrides or ())
     with ExitStack() as stack:
-        reporters = []
-        if tensorboard and speaks():
-            reporters.append(TensorBoardReporter(out / FOLDER))
-            stack.callback(reporters[0].close)
-        reporters.append(stack.enter_context(display(quiet)))
-        train_run(experiment, out, device=choose_device(device), reporter=Several(*reporters))
+        writers = [stack.enter_context(closing(TensorBoardReporter(out / FOLDER)))] if tensorboard and speaks() else []
+        reporter = Several(*writers, stack.enter_context(display(quiet)))
+        train_run(experiment, out, device=choose_device(device), reporter=reporter)
     if speaks():
         _tell_what_next(experiment, out)
 
