@@ -233,14 +233,15 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_an_exception_closes_the_display_and_leaves_what_it_last_said(terminal: Terminal, clock: Clock) -> None:
-    before = set(threading.enumerate())
+    before, drawing = set(threading.enumerate()), set[threading.Thread]()
     with pytest.raises(KeyboardInterrupt), redirect_stderr(terminal), display() as reporter:
         assert isinstance(reporter, LiveReporter)
         in_the_third_epoch(reporter, clock)
-        (drawing,) = set(threading.enumerate()) - before
+        drawing |= set(threading.enumerate()) - before
         raise KeyboardInterrupt
-    drawing.join(timeout=10)
-    assert not drawing.is_alive()
+    (thread,) = drawing
+    thread.join(timeout=10)
+    assert not thread.is_alive()
     *_, last_frame = terminal.getvalue().split("plain  epoch")
     assert "step 867/1,734" in last_frame
     assert last_frame.index("accuracy 45.1%") < last_frame.index("\n\x1b[?25h")  # a new line, and the cursor is back
