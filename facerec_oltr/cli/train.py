@@ -1,11 +1,15 @@
 """`facerec train`: an experiment into a run folder."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recordio_tools.door import say
+
+if TYPE_CHECKING:
+    from facerec_oltr.experiment import Experiment
 
 
 def train(
@@ -17,25 +21,51 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the experiment; may be repeated.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda.")] = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's scalars too, into OUT/tensorboard (an extra).")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while it trains.")] = False,
 ) -> None:
-    """Train a method on a data set; killed at any moment, the same command goes on where it stopped."""
-    from facerec_oltr.cli._training_display import display
+    """Train a method on a data set; killed at any moment, the same command goes on where it stopped.
+
+    Every epoch's figures go into OUT/metrics.jsonl, a JSON object a line.
+    On a terminal a few live lines show how it goes; elsewhere a line is written every ten seconds.
+    Under torchrun the first rank alone speaks.
+    """
+    from facerec_oltr.cli._training_display import display, speaks
     from facerec_oltr.config import load_experiment
-    from facerec_oltr.engine.checkpoint import read_facts
     from facerec_oltr.engine.device import choose_device
-    from facerec_oltr.engine.finished import WEIGHTS_FILES
+    from facerec_oltr.engine.reporting import Several
     from facerec_oltr.engine.run import train as train_run
+    from facerec_oltr.engine.tensorboard import FOLDER, TensorBoardReporter
 
     experiment = load_experiment(method, on, seed=seed, overrides=overrides or ())
-    with display() as reporter:
-        model = train_run(experiment, out, device=choose_device(device), reporter=reporter)
-    say(f"{model}: finished; metrics in {out / 'metrics.jsonl'}, checkpoints in {out / 'checkpoints'}")
+    with ExitStack() as stack:
+        writers = [stack.enter_context(closing(TensorBoardReporter(out / FOLDER)))] if tensorboard and speaks() else []
+        reporter = Several(*writers, stack.enter_context(display(quiet)))
+        train_run(experiment, out, device=choose_device(device), reporter=reporter)
+    if speaks():
+        _tell_what_next(experiment, out)
+
+
+def _tell_what_next(experiment: "Experiment", out: Path) -> None:
+    """Where everything is, and the next command to type."""
+    from facerec_oltr.engine.checkpoint import read_facts
+    from facerec_oltr.engine.finished import WEIGHTS_FILES
+    from facerec_oltr.engine.tensorboard import FOLDER
+
+    say(
+        f"{out / WEIGHTS_FILES['last']}: finished; metrics in {out / 'metrics.jsonl'}, "
+        f"checkpoints in {out / 'checkpoints'}"
+    )
     if (best := out / WEIGHTS_FILES["best"]).exists():
         facts = read_facts(best)
         accuracy = float(facts["validation_accuracy"])
         say(
             f"{best}: epoch {facts['epoch']} of {facts['epochs']} of the last stage, validation accuracy {accuracy:.1%}"
         )
+    if (scalars := out / FOLDER).exists():
+        say(f"{scalars}: TensorBoard's scalars; to see them: tensorboard --logdir {scalars}")
     if "test" in experiment.data.splits():
         say(f"next: facerec evaluate {out}")
     else:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facerec_oltr.config import load_experiment
-from facerec_oltr.engine.reporting import EpochReport, StepReport
+from facerec_oltr.engine.reporting import EpochReport, Silent, StepReport
 from facerec_oltr.experiment import Experiment, Stage
 
 COUNTS = (40, 20, 9, 5, 3, 2)
@@ -17,7 +17,7 @@ class StopError(Exception):
     """Stands for a kill at the end of an epoch."""
 
 
-class StopAt:
+class StopAt(Silent):
     """Interrupts after so many epochs of the whole run, or after so many steps."""
 
     def __init__(self, epochs: int = 0, steps: int = 0) -> None:

@@ -170,7 +170,7 @@ def test_the_display_shows_the_last_accuracy_that_was_measured(vectors: Path, tm
     fourth = figures["plain", 4]
     assert fourth is not None
     fifth = next(line for line in said if line.startswith("stage plain: epoch 5/6"))
-    assert f"validation {fourth['micro']:6.1%}" in fifth
+    assert f"validation {fourth['micro']:.1%} (epoch 4)" in fifth
     assert "validation" not in next(line for line in said if line.startswith("stage memory: epoch 3/4"))
 
 
