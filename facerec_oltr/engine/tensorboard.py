@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec_oltr.engine.reporting import EpochReport, RunFacts, StepReport
-from facerec_oltr.errors import ConfigError
+from facerec_oltr.errors import ConfigError, TrainingError
 from facerec_oltr.experiment import Stage
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class TensorBoardReporter:
 
     Raises:
         ConfigError: the package is not installed.
+        TrainingError: of an event: the point cannot be written.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,13 +89,20 @@ class TensorBoardReporter:
         return self._offsets[stage.name] + epochs * self._steps[stage.name]
 
     def _write(self, stage: Stage, step: int, scalars: dict[str, float]) -> None:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(self._folder, purge_step=step)
-        for name, value in scalars.items():
-            self._writer.add_scalar(f"{stage.name}/{name}", value, step)
-        self._writer.flush()
+        try:
+            if self._writer is None:
+                self._writer = SummaryWriter(self._folder, purge_step=step)
+            for name, value in scalars.items():
+                self._writer.add_scalar(f"{stage.name}/{name}", value, step)
+            self._writer.flush()
+        except OSError as error:
+            self._writer = None  # it could not be closed either
+            raise TrainingError(
+                f"{self._folder}: TensorBoard's scalars cannot be written ({error}); make room for them, or leave "
+                "--tensorboard out, and the same command goes on from the last checkpoint"
+            ) from None
 
 
 def _common(report: StepReport | EpochReport) -> dict[str, float]:

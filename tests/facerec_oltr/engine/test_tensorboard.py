@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import SCALARS, Even
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.reporting import EpochReport, RunFacts, StagePlan, StepReport
 from facerec_oltr.engine.tensorboard import TensorBoardReporter
-from facerec_oltr.errors import ConfigError
+from facerec_oltr.errors import ConfigError, TrainingError
 from facerec_oltr.metrics.shots import ShotAccuracies
 
 PLAIN, MEMORY = load_experiment("oltr", "lfw_features").stages
@@ -137,6 +137,15 @@ def test_nothing_is_made_before_there_is_a_point(tmp_path: Path) -> None:
     told.stage_begins(PLAIN, 3, 3)
     told.close()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("a file")
+    told = reporter(tmp_path / "tensorboard")
+    told.stage_begins(PLAIN, 3, 0)
+    with pytest.raises(TrainingError, match=r"tensorboard: TensorBoard's scalars cannot be written \(.*File exists"):
+        told.step_ends(PLAIN, step(1, 1, 4, loss=1))
+    told.close()
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
