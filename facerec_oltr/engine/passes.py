@@ -1,19 +1,25 @@
 """One pass over a split as it is, without augmentation: class means from it, and validation accuracy."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facerec_oltr.data import DataSet
+from facerec_oltr.data import DataSet, taken
 from facerec_oltr.engine.model import Model, to_input, widened
 from facerec_oltr.engine.precision import Arithmetic
+from facerec_oltr.engine.prefetch import prefetch
+from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.shots import Convention, ShotAccuracies, shot_accuracies
 from facerec_oltr.ranks import gathered, own_part, own_share, stacked, sum_over_ranks
 
 _BATCH = 256
+READERS = 2
+"""Threads that read images ahead, where nothing else is said."""
 
 Positions = npt.NDArray[np.int64]
 
@@ -23,9 +29,11 @@ def clean_batches(
 ) -> Iterator[tuple[Positions, Tensor]]:
     """Positions (B,) and the network's inputs (B, …) on `device`, in order: of all of `data`, or those `positions`."""
     chosen = np.arange(len(data)) if positions is None else positions
-    for start in range(0, len(chosen), _BATCH):
-        part = chosen[start : start + _BATCH]
-        yield part, to_input(torch.from_numpy(data.batch(part)).to(device))
+    parts = [chosen[start : start + _BATCH] for start in range(0, len(chosen), _BATCH)]
+    workers = READERS if len(data.shape) == 3 else 0  # vectors lie in memory
+    with closing(prefetch(parts, data.batch, workers=workers, ahead=2, clock=time.monotonic)) as read:
+        for part, loaded in zip(parts, read, strict=True):
+            yield part, to_input(torch.from_numpy(loaded.value).to(device))
 
 
 @torch.no_grad()
@@ -52,9 +60,15 @@ def class_means(
         labels = torch.from_numpy(data.labels[positions]).to(device)
         with arithmetic.autocast():
             features = of(model.features(inputs)).float()
-        sums.index_add_(0, labels, features)
-        counts += torch.bincount(labels, minlength=data.classes)
-    return sum_over_ranks(sums).div_(sum_over_ranks(counts).unsqueeze(1))
+        whole = torch.from_numpy(taken(data, positions) == positions).to(device)  # not a stand-in for a damaged one
+        sums.index_add_(0, labels[whole], features[whole])
+        counts += torch.bincount(labels[whole], minlength=data.classes)
+    if (lost := (sum_over_ranks(counts) == 0).nonzero()).numel():
+        raise DataError(
+            f"class {int(lost[0])}: none of its images can be read ({len(lost)} such classes), expected one or more "
+            "for its centroid; leave the class out of the set, or replace the images"
+        )
+    return sum_over_ranks(sums).div_(counts.unsqueeze(1))
 
 
 @torch.no_grad()

@@ -86,7 +86,7 @@ class EpochReport(NamedTuple):
 
     epoch: int
     loss: float
-    parts: dict[str, float]
+    parts: Mapping[str, float]
     accuracy: float
     learning_rate: float
     images_per_second: float
@@ -97,7 +97,7 @@ class EpochReport(NamedTuple):
 
     def line(self, stage: str) -> str:
         """As a line of metrics.jsonl; a bin without validation images is null, as JSON has no NaN."""
-        table: dict[str, Any] = {"stage": stage, **self._asdict()}
+        table: dict[str, Any] = {"stage": stage, **self._asdict(), "parts": dict(self.parts)}
         measured = {
             "validation": None if self.validation is None else asdict(self.validation),
             "verification": self.verification,

@@ -29,11 +29,12 @@ from facerec_oltr.engine.finished import WEIGHTS_FILES
 from facerec_oltr.engine.folder import claim, describe
 from facerec_oltr.engine.model import Model, build_model
 from facerec_oltr.engine.parallel import agreed, on_first, whole_state
+from facerec_oltr.engine.passes import READERS
 from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress, load_progress, save_progress
-from facerec_oltr.engine.reporting import Reporter, Silent, StepReport
-from facerec_oltr.engine.stage import Done, StageRun
+from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
+from facerec_oltr.engine.stage import Done, StageRun, plan
 from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
@@ -53,6 +54,7 @@ def train(
     clock: Callable[[], float] = time.monotonic,
     stop: Callable[[], bool] = lambda: False,
     keep_last: int = 1,
+    readers: int = READERS,
 ) -> Path:
     """Train an experiment into a run folder, or go on with one that was stopped, or do nothing with a finished one.
 
@@ -66,6 +68,7 @@ def train(
         clock: seconds; decides only when a checkpoint is due and the speed that is reported.
         stop: is asked after every step; once it says so, progress is saved and training ends.
         keep_last: how many moments of unfinished training to keep, so that an older one can be gone back to.
+        readers: threads of this process that read images ahead; what is trained does not depend on them.
 
     Returns:
         The path of the finished model.
@@ -89,7 +92,8 @@ def train(
     on_first(lambda: claim(out, describe(experiment, data, validation, pretrained)))
     finished = out / WEIGHTS_FILES["last"]
     if not agreed(finished.exists(), device=device)[0]:
-        run = _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock, stop, keep_last)
+        run = _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock)
+        run.stop, run.keep_last, run.readers = stop, keep_last, readers
         run.train()
     return finished
 
@@ -132,12 +136,12 @@ class _Run:
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
-        stop: Callable[[], bool],
-        keep_last: int,
     ) -> None:
         self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
         self.out, self.device = out, device
-        self.reporter, self.clock, self.stop, self.keep_last = reporter, clock, stop, keep_last
+        self.reporter, self.clock = reporter, clock
+        self.stop: Callable[[], bool] = lambda: False
+        self.keep_last, self.readers = 1, 0
         self.checkpoints = out / "checkpoints"
         self.metrics_path = out / "metrics.jsonl"
         self.writes = rank_and_ranks()[0] == 0
@@ -150,6 +154,7 @@ class _Run:
         self.best = BestWeights(self.checkpoints, progress.best, writes=self.writes)
         lines = self._metrics_up_to(progress.lines)
         on_first(lambda: self._tidy(lines))
+        self.reporter.run_begins(self._about())
         for index in range(progress.stage, len(self.experiment.stages)):
             stage_run = self._prepare(index, progress)
             self._train_stage(stage_run, lines)
@@ -242,10 +247,28 @@ class _Run:
             model.head.split(self.data.classes)
         model = model.to(self.device)
         data, validation = self.data, self.validation
-        stage_run = StageRun(self.experiment, index, model, new_weights, data, self.device, self.clock, validation)
+        stage_run = StageRun(
+            self.experiment, index, model, new_weights, data, self.device, self.clock, validation, self.readers
+        )
         if progress.state is not None:
             stage_run.go_on(Done(progress.epochs, progress.steps, dict(progress.sums)), progress.state)
         return stage_run
+
+    def _about(self) -> RunFacts:
+        """What is about to be trained, for the reporter."""
+        experiment, data = self.experiment, self.data
+        with torch.device("meta"):  # only to count, so nothing is made
+            learned = [weight for weight in self._fresh(experiment.stages[-1], 0).parameters() if weight.requires_grad]
+        return RunFacts(
+            method=experiment.method,
+            dataset=experiment.dataset,
+            images=len(data),
+            classes=data.classes,
+            parameters=sum(weight.numel() for weight in learned),
+            device=str(self.device),
+            ranks=rank_and_ranks()[1],
+            stages=tuple(plan(experiment, stage, data) for stage in experiment.stages),
+        )
 
     def _check_room(self, size: int) -> None:
         """A disk without room for a network of `size` bytes is an error before the epoch, not after it."""

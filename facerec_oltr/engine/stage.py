@@ -7,7 +7,7 @@ several processes each reads its part of every batch (ranks.py), and all hold th
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facerec_oltr.data import DataSet, augment
+from facerec_oltr.data import DataSet, augment, taken
 from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.chance import StepSeeds, order_of, seeds_of
 from facerec_oltr.engine.drawn import drawn_rows
@@ -24,7 +24,8 @@ from facerec_oltr.engine.model import Model, to_input, widened
 from facerec_oltr.engine.parallel import Trunk, averaging, even_out, load_optimizer_state, whole_optimizer_state
 from facerec_oltr.engine.passes import accuracies, best_class, class_means
 from facerec_oltr.engine.precision import Arithmetic
-from facerec_oltr.engine.reporting import EpochReport, StepReport
+from facerec_oltr.engine.prefetch import prefetch
+from facerec_oltr.engine.reporting import EpochReport, StagePlan, StepReport
 from facerec_oltr.engine.schedule import rate_factor
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
@@ -34,6 +35,20 @@ from facerec_oltr.metrics.shots import ShotAccuracies
 from facerec_oltr.ranks import gathered, own_part, rank_and_ranks, sum_over_ranks
 
 _NAMED = 8
+
+
+def plan(experiment: Experiment, stage: Stage, data: DataSet) -> StagePlan:
+    """How long a stage is on a training set."""
+    schedule = experiment.schedule
+    epochs = max(1, round(stage.share * schedule.epochs)) if stage.share else 0
+    images = int(known_classes(experiment, stage, data)[data.labels].sum())
+    return StagePlan(stage.name, epochs, math.ceil(images / schedule.batch_size))
+
+
+def known_classes(experiment: Experiment, stage: Stage, data: DataSet) -> np.ndarray:
+    """Which classes a stage is for, (C,) bool."""
+    few_shot = few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))
+    return np.ones_like(few_shot) if stage.classes == "all" else ~few_shot
 
 
 @dataclass
@@ -64,6 +79,7 @@ class StageRun:
         device: where the network computes.
         clock: seconds, for the speed that is reported.
         validation: the validation split; None measures nothing on the way.
+        readers: threads that read images ahead.
     """
 
     experiment: Experiment
@@ -74,11 +90,13 @@ class StageRun:
     device: torch.device
     clock: Callable[[], float] = time.monotonic
     validation: DataSet | None = None
+    readers: int = 0
 
     def __post_init__(self) -> None:
         self.stage: Stage = self.experiment.stages[self.index]
+        self.readers = self.readers if len(self.data.shape) == 3 else 0  # vectors lie in memory
         schedule = self.experiment.schedule
-        self.epochs = max(1, round(self.stage.share * schedule.epochs)) if self.stage.share else 0
+        _, self.epochs, self.steps_per_epoch = plan(self.experiment, self.stage, self.data)
         if self.stage.freeze_backbone:
             for name, weight in self.model.backbone.named_parameters():
                 weight.requires_grad_(f"backbone.{name}" in self.new_weights)
@@ -90,10 +108,9 @@ class StageRun:
         self.counts = torch.from_numpy(counts).to(self.device)
         few_shot = few_shot_classes(self.experiment, counts)
         self.model.head.divide(torch.from_numpy(few_shot).to(self.device))
-        known = np.ones_like(few_shot) if self.stage.classes == "all" else ~few_shot
+        known = known_classes(self.experiment, self.stage, self.data)
         self.classes = None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device)
         self.images = np.flatnonzero(known[self.data.labels])
-        self.steps_per_epoch = math.ceil(len(self.images) / schedule.batch_size)
         self.optimizer = torch.optim.SGD(
             self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
@@ -139,6 +156,7 @@ class StageRun:
             self._refresh_memory("stage ends" if last else "epoch begins")
             self._check_weights(epoch)
             due = every > 0 and (epoch % every == 0 or last)
+            skipped = round(self.done.sums["skipped"])
             self.done = Done(epoch)
             yield EpochReport(
                 epoch=epoch,
@@ -148,6 +166,8 @@ class StageRun:
                 learning_rate=step.learning_rate,
                 images_per_second=step.images_per_second,
                 validation=self.validate() if due else None,
+                waiting=step.waiting,
+                skipped=skipped,
             )
 
     def validate(self) -> ShotAccuracies | None:
@@ -195,21 +215,24 @@ class StageRun:
         return np.array_split(self.images[self.sampler(self.data.labels[self.images], rng)], self.steps_per_epoch)
 
     def _epoch(self, epoch: int) -> Iterator[StepReport]:
-        """Train the steps of an epoch that are left."""
+        """Train the steps of an epoch that are left, on images that are read ahead."""
         began, since, waited = self.clock(), 0, 0.0
-        batches = self._batches(epoch)
+        batches, rank = self._batches(epoch), rank_and_ranks()[0]
+        left = range(self.done.steps, len(batches))
+        seeds = {step: seeds_of(self.experiment.seed, self.index, epoch, step, rank) for step in left}
         seen = sum(map(len, batches[: self.done.steps]))
         self._set_training_mode()
-        with torch.random.fork_rng(devices=[]):
-            for step in range(self.done.steps, len(batches)):
-                positions, asked = batches[step], self.clock()
-                seeds = seeds_of(self.experiment.seed, self.index, epoch, step, rank_and_ranks()[0])
-                inputs = self._inputs(own_part(positions), seeds)
-                waited += self.clock() - asked
+        load = lambda step: self._load(batches[step], seeds[step])  # noqa: E731
+        read = prefetch(left, load, workers=self.readers, ahead=2 * self.readers or 1, clock=self.clock)
+        with torch.random.fork_rng(devices=[]), closing(read):
+            for step, loaded in zip(left, read, strict=True):
+                waited += loaded.waited
                 self._set_rates((epoch - 1) * self.steps_per_epoch + step)
-                values = self._step(positions, inputs, seeds, f"epoch {epoch}, step {step + 1}")
-                seen, since = seen + len(positions), since + len(positions)
-                sums = {name: self.done.sums.get(name, 0.0) + value * len(positions) for name, value in values.items()}
+                place = f"epoch {epoch}, step {step + 1}"
+                values = self._step(batches[step], *loaded.value, seeds[step], place)
+                count = len(batches[step])
+                seen, since = seen + count, since + count
+                sums = {name: self.done.sums.get(name, 0.0) + value * count for name, value in values.items()}
                 self.done = Done(epoch - 1, step + 1, sums)
                 seconds = max(self.clock() - began, 1e-9)
                 yield StepReport(
@@ -223,6 +246,13 @@ class StageRun:
                     images_per_second=since / seconds,
                     waiting=min(waited / seconds, 1.0),
                 )
+
+    def _load(self, positions: np.ndarray, seeds: StepSeeds) -> tuple[np.ndarray, np.ndarray]:
+        """This rank's part of a step's inputs, and the positions that they really are of; in a thread of its own."""
+        own = own_part(positions)
+        crop = self.experiment.augment.crop((seeds.crop,)) if len(self.data.shape) == 3 else None
+        inputs = self.data.batch(own, crop)
+        return inputs, taken(self.data, own)
 
     def _check_weights(self, epoch: int) -> None:
         """The loss is checked ahead of each step; what the last step of an epoch did shows only in the weights."""
@@ -242,12 +272,16 @@ class StageRun:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _step(self, positions: np.ndarray, inputs: Tensor, seeds: StepSeeds, place: str) -> dict[str, float]:
-        """Train on the images at `positions`, of which `inputs` are this rank's part."""
+    def _step(
+        self, positions: np.ndarray, inputs: np.ndarray, own: np.ndarray, seeds: StepSeeds, place: str
+    ) -> dict[str, float]:
+        """Train on a batch of which this rank has read the inputs, those of its `own` positions."""
+        shown = gathered(torch.from_numpy(own), len(positions)).numpy()
+        skipped, positions = float((shown != positions).mean()), shown
         labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
         torch.manual_seed(seeds.backbone)
         with self.arithmetic.autocast():
-            features = gathered(self.trunk(inputs), len(positions))
+            features = gathered(self.trunk(self._changed(inputs, seeds)), len(positions))
             torch.manual_seed(seeds.head)
             images = torch.from_numpy(positions).to(self.device)
             logits = widened(self.model.head.training_logits(features, labels, images))
@@ -268,7 +302,7 @@ class StageRun:
         best = best_class(batch.logits.detach(), self._columns(), sharded=batch.sharded)
         figures = torch.stack([total, (best == labels).float().mean(), *(value for _, _, value in parts)])
         names = ("loss", "correct", *(kind for kind, _, _ in parts))
-        return dict(zip(names, figures.tolist(), strict=True))
+        return {"skipped": skipped, **dict(zip(names, figures.tolist(), strict=True))}
 
     def _move(self, loss: Tensor) -> bool:
         """Make the step: of a weight of which rows were drawn, on those rows alone."""
@@ -310,10 +344,7 @@ class StageRun:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _inputs(self, positions: np.ndarray, seeds: StepSeeds) -> Tensor:
-        """The changed images, or the vectors, at `positions`."""
-        if len(self.data.shape) != 3:  # vectors have no picture to change
-            return to_input(torch.from_numpy(self.data.batch(positions)).to(self.device))
-        crop = self.experiment.augment.crop((seeds.crop,))
-        images = to_input(torch.from_numpy(self.data.batch(positions, crop)).to(self.device))
-        return augment(images, self.experiment.augment, seeds.generator())
+    def _changed(self, inputs: np.ndarray, seeds: StepSeeds) -> Tensor:
+        """The inputs on the device: images changed at random, vectors as they are."""
+        batch = to_input(torch.from_numpy(inputs).to(self.device))
+        return augment(batch, self.experiment.augment, seeds.generator()) if inputs.ndim == 4 else batch
