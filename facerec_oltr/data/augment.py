@@ -64,8 +64,11 @@ class AugmentConfig(Config):
 def augment(images: Tensor, choices: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Change a batch at random.
 
+    What is switched off costs a few numbers of chance and no pass over the images, and draws them all the same: a
+    further change leaves those before it as they were.
+
     Args:
-        images: (B, 3, S, S) float in [−1, 1].
+        images: (B, 3, S, S) float in [−1, 1]; given away, since a flip alone is done in their own memory.
         choices: how far.
         generator: the source of chance, on the CPU whatever the images' device, so that every device draws alike.
 
@@ -89,13 +92,26 @@ def _move(images: Tensor, choices: AugmentConfig, generator: torch.Generator) ->
     mirror = torch.where(torch.rand(B, generator=generator) < choices.flip, -1.0, 1.0).to(device)
     offset = 2 * choices.shift * _signed((B, 2), generator, device)  # the grid spans [−1, 1]: a side is 2
     if not (choices.turn or choices.zoom or choices.shift):  # a flip alone needs no interpolation
-        return torch.where((mirror < 0).view(B, 1, 1, 1), images.flip(3), images)
+        return _flip(images, mirror < 0)
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
     affine = torch.stack(
         [torch.stack([mirror * cos, -sin, offset[:, 0]], 1), torch.stack([mirror * sin, cos, offset[:, 1]], 1)], 1
     )
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _flip(images: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror the images that `flipped` (B,) names.
+
+    On a processor one by one in their own memory: a copy of a whole batch of floats leaves the caches, and the system
+    takes its pages back and clears them anew at every batch, which costs several times what decoding does.
+    """
+    if images.device.type != "cpu":
+        return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
+    for place in flipped.nonzero().flatten().tolist():
+        images[place] = images[place].flip(2)
+    return images
 
 
 def _jitter(images: Tensor, choices: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -124,7 +140,8 @@ def _pole(x: Tensor, turn: Tensor) -> Tensor:
 def _light(images: Tensor, light: float, generator: torch.Generator) -> Tensor:
     B, device = len(images), images.device
     contrast = 1 + light * _signed((B, 1, 1, 1), generator, device)
-    return images * contrast + light * _signed((B, 1, 1, 1), generator, device)
+    brightness = light * _signed((B, 1, 1, 1), generator, device)
+    return images * contrast + brightness if light else images
 
 
 def _cover(images: Tensor, cover: float, generator: torch.Generator) -> Tensor:
@@ -132,6 +149,8 @@ def _cover(images: Tensor, cover: float, generator: torch.Generator) -> Tensor:
     side = S // 3
     covered = torch.rand(B, 1, 1, generator=generator) < cover
     top, left = (torch.randint(0, S - side + 1, (2, B, 1, 1), generator=generator)).unbind()
+    if not covered.any():
+        return images
     rows, columns = torch.arange(S).view(1, S, 1), torch.arange(S).view(1, 1, S)
     inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side) & covered
     return images.masked_fill(inside.unsqueeze(1).to(images.device), 0.0)

@@ -29,6 +29,26 @@ def test_a_flip_of_half_the_images_leaves_the_others() -> None:
     assert 20 < sum(flipped) < 44  # 64 coins: 12 heads off the mean has a chance of 0.3 %
 
 
+def test_a_flip_is_the_same_whichever_way_the_pixels_lie_and_leaves_them_so() -> None:
+    by_channel, by_pixel = images(), images().contiguous(memory_format=torch.channels_last)
+    choices = AugmentConfig(flip=0.5)
+    outs = [augment(x.clone(), choices, torch.Generator().manual_seed(3)) for x in (by_channel, by_pixel)]
+    assert torch.equal(*outs)
+    assert outs[1].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_what_is_switched_off_draws_its_chances_all_the_same() -> None:
+    """So that the same images are flipped in this batch and the next, whatever else is switched on."""
+    flipped = []
+    for choices in (AugmentConfig(), AugmentConfig(cover=0.1, light=0.1)):
+        generator = torch.Generator().manual_seed(4)
+        ramp = torch.linspace(-1, 1, 12).expand(2, 64, 3, 12, 12)
+        outs = [augment(batch.clone(), choices, generator) for batch in ramp]
+        flipped.append(torch.cat(outs)[:, 0, 0, 0] > torch.cat(outs)[:, 0, 0, -1])
+    assert torch.equal(*flipped)
+    assert 0 < flipped[0].sum() < 128
+
+
 def test_light_changes_every_pixel_of_an_image_by_one_line() -> None:
     out, before = changed(AugmentConfig(flip=0, light=0.5)), images()
     for o, b in zip(out, before, strict=True):
