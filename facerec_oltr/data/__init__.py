@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facerec_oltr.data._base import STRANGER, DataSet, Split
+from facerec_oltr.data._base import STRANGER, DataSet, Split, taken
 from facerec_oltr.data.augment import AugmentConfig, augment
 from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.data.features import Features, FeaturesConfig
@@ -40,4 +40,5 @@ __all__ = [
     "RecordIOFacesConfig",
     "Split",
     "augment",
+    "taken",
 ]

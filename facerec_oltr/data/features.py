@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from facerec_oltr.components import Config
-from facerec_oltr.data._base import STRANGER, Split
+from facerec_oltr.data._base import NO_STAND_INS, STRANGER, Split
 from facerec_oltr.data._labels import count_classes
 from facerec_oltr.data.crop import RandomCrop
 from facerec_oltr.errors import DataError
@@ -33,6 +33,8 @@ class Features:
         DataError: the file is missing or no such file, its arrays do not fit, a value is not finite, or labels are not
             what the split needs: 0 … C − 1, in training each at least once and at least two.
     """
+
+    stand_ins = NO_STAND_INS
 
     def __init__(self, path: Path, *, classes: int | None, length: float | None) -> None:
         table = _read(path)

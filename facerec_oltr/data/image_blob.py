@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from facerec_oltr.components import Config
-from facerec_oltr.data._base import STRANGER, Split
+from facerec_oltr.data._base import NO_STAND_INS, STRANGER, Split
 from facerec_oltr.data._labels import count_classes
 from facerec_oltr.data.crop import RandomCrop, centre_view
 from facerec_oltr.errors import DataError
@@ -61,6 +61,8 @@ class ImageBlob:
     Attributes:
         fingerprint: SHA-256 of the encoded images and the labels.
     """
+
+    stand_ins = NO_STAND_INS
 
     def __init__(self, images: list[bytes], names: list[str], labels: Ints, *, classes: int, size: int) -> None:
         self._images, self._names, self.labels, self.classes = images, names, labels, classes

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from facerec_oltr.components import Config
-from facerec_oltr.data._base import Split
+from facerec_oltr.data._base import NO_STAND_INS, Split
 from facerec_oltr.data._image_lines import Lines, check_known, check_strangers, read_lines
 from facerec_oltr.data._labels import count_classes
 from facerec_oltr.data._layouts import Layout, category, relocate
@@ -44,6 +44,8 @@ class ImageList:
         fingerprint: SHA-256 of paths and labels. The images' content is not in it: to read it whole at every start
             would take longer than an epoch.
     """
+
+    stand_ins = NO_STAND_INS
 
     def __init__(
         self, root: Path, paths: list[str], labels: npt.NDArray[np.int64], *, classes: int, size: int, centre: float
