@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 def mxnet_fetch(folder: Path) -> Work:
     """`read_idx`: bytes."""
-    reader = _mxnet_reader(folder)
+    reader = mxnet_reader(folder)
 
     def work(keys: np.ndarray) -> int:
         return sum(len(reader.read_idx(key)) for key in keys.tolist())
@@ -80,7 +80,7 @@ def our_view(folder: Path) -> Work:
 
 def mxnet_unpack(folder: Path) -> Work:
     """`read_idx` and `unpack`."""
-    reader = _mxnet_reader(folder)
+    reader = mxnet_reader(folder)
     unpack = sys.modules["mxnet.recordio"].unpack
 
     def work(keys: np.ndarray) -> int:
@@ -103,8 +103,8 @@ def our_unpack(folder: Path) -> Work:
 
 def mxnet_decode(folder: Path) -> Work:
     """`read_idx`, `unpack` and `mx.image.imdecode`: pixels in RGB."""
-    mx = _whole_mxnet()
-    reader = _mxnet_reader(folder)
+    mx = whole_mxnet()
+    reader = mxnet_reader(folder)
 
     def work(keys: np.ndarray) -> int:
         return sum(
@@ -118,7 +118,7 @@ def mxnet_cv2(folder: Path) -> Work:
     """`read_idx`, `unpack` and OpenCV's `imdecode`, as who knows mxnet's decoder to be slow does it."""
     import cv2
 
-    reader = _mxnet_reader(folder)
+    reader = mxnet_reader(folder)
     unpack = sys.modules["mxnet.recordio"].unpack
 
     def work(keys: np.ndarray) -> int:
@@ -188,13 +188,15 @@ def our_index(folder: Path) -> Work:
     return work
 
 
-def _mxnet_reader(folder: Path) -> Any:
+def mxnet_reader(folder: Path) -> Any:
+    """Open the set with mxnet's reader."""
     from tests.oracle.real_mxnet import recordio
 
     return recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "r")
 
 
-def _whole_mxnet() -> Any:
+def whole_mxnet() -> Any:
+    """Import all of mxnet, not `mxnet.recordio` alone."""
     np.bool = bool  # type: ignore[misc]  # without it `import mxnet` fails since numpy 1.24
     import mxnet
 
@@ -232,7 +234,7 @@ ROWS = (
 def contender(make: Callable[[Path], Work], folder: Path, pipe: Connection) -> None:
     """The child: one round for each array of keys that comes down the pipe, until None."""
     if make is mxnet_decode:
-        _whole_mxnet()
+        whole_mxnet()
     elif make.__name__.startswith("mxnet"):
         import tests.oracle.real_mxnet  # noqa: F401
     if make in (mxnet_cv2, our_decode):
@@ -368,8 +370,8 @@ def check_same(folder: Path) -> str:
     """Both sides give the same bytes, labels and pixels."""
     from recordio_tools import FaceSet
 
-    mx = _whole_mxnet()
-    reader = _mxnet_reader(folder)
+    mx = whole_mxnet()
+    reader = mxnet_reader(folder)
     faces = FaceSet(folder)
     worst = 0
     for key in range(1, IMAGES + 1, 499):
@@ -407,7 +409,7 @@ def told(row: Row, rounds: list[tuple[Result, Result]]) -> str:
 
 def main() -> None:
     """Make the files in a temporary folder, measure every row and print the table."""
-    _whole_mxnet()  # before its recordio alone is asked for
+    whole_mxnet()  # before its recordio alone is asked for
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_set(folder)
