@@ -237,7 +237,7 @@ def tell(name: str, folder: Path) -> None:
     for workers, pair in enumerate(pairs):
         rounds = measure(folder, pair)
         cells = (speed(rounds, 0, "wall"), speed(rounds, 1, "wall"), ratio(rounds, 0, "wall"))
-        print(f"| {workers} workers | {' | '.join(cells)} |", flush=True)
+        print(f"| workers: {workers} | {' | '.join(cells)} |", flush=True)
     print()
 
 
