@@ -97,11 +97,14 @@ def build_model(experiment: Experiment, stage: Stage, *, shape: Sequence[int], c
 def to_input(inputs: Tensor) -> Tensor:
     """Map what a data set gives to what backbones take; float32 feature vectors (B, D) stay as they are.
 
-    uint8 RGB images (B, S, S, 3) become float (B, 3, S, S), (x − 127.5) / 127.5 in [−1, 1].
+    uint8 RGB images (B, S, S, 3) become float (B, 3, S, S), (x − 127.5) / 127.5 in [−1, 1], channel by channel in
+    memory: pixel by pixel, as the images come, torch 2.13 ends the process on a CPU in the backward pass of some small
+    networks (a segmentation fault).
     """
     if inputs.dtype != torch.uint8:
         return inputs
-    return inputs.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+    planes = inputs.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return planes.sub_(127.5).div_(127.5)
 
 
 def widened(values: Tensor) -> Tensor:
