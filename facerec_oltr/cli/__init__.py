@@ -54,4 +54,5 @@ app.command(epilog="Example: facerec report result.json --out report.md")(report
 def main() -> NoReturn:
     """Run the command line on the process's arguments; expected errors are one line and exit code 1."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a broken image is told once, by us
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # so is a lost connection
     door.run(app, FaceRecError, RecordIOError)

@@ -1,6 +1,8 @@
 """`facerec train`: an experiment into a run folder."""
 
-from contextlib import ExitStack, closing
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,8 @@ from recordio_tools.door import say
 
 if TYPE_CHECKING:
     from facerec_oltr.experiment import Experiment
+
+STOPPED = 75  # the code of sysexits.h for "not now, try again": a scheduler may start the same command later
 
 
 def train(
@@ -25,27 +29,70 @@ def train(
         bool, typer.Option("--tensorboard", help="Write TensorBoard's scalars too, into OUT/tensorboard (an extra).")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while it trains.")] = False,
+    readers: Annotated[int, typer.Option(min=0, help="Threads that read images ahead, of each process.")] = 2,
+    keep_last: Annotated[int, typer.Option(min=1, help="Moments of an unfinished run to keep.")] = 1,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a process that does not answer the others counts as dead.")
+    ] = 600.0,
 ) -> None:
     """Train a method on a data set; killed at any moment, the same command goes on where it stopped.
 
     Every epoch's figures go into OUT/metrics.jsonl, a JSON object a line.
     On a terminal a few live lines show how it goes; elsewhere a line is written every ten seconds.
-    Under torchrun the first rank alone speaks.
+    Under torchrun several processes train one run, and the first alone speaks; any number of them may go on with it:
+    torchrun --nproc-per-node 2 --no-python facerec train oltr --on att_lt --out demo/run
+
+    SIGTERM and Ctrl-C save the step under way and leave with exit code 75 and 130.
     """
     from facerec_oltr.cli._training_display import display, speaks
     from facerec_oltr.config import load_experiment
     from facerec_oltr.engine.device import choose_device
+    from facerec_oltr.engine.parallel import joined
     from facerec_oltr.engine.reporting import Several
     from facerec_oltr.engine.run import train as train_run
     from facerec_oltr.engine.tensorboard import FOLDER, TensorBoardReporter
+    from facerec_oltr.errors import StoppedError
 
     experiment = load_experiment(method, on, seed=seed, overrides=overrides or ())
-    with ExitStack() as stack:
+    with asked_to_stop() as signals, ExitStack() as stack:
+        here = stack.enter_context(joined(choose_device(device), patience))
         writers = [stack.enter_context(closing(TensorBoardReporter(out / FOLDER)))] if tensorboard and speaks() else []
         reporter = Several(*writers, stack.enter_context(display(quiet)))
-        train_run(experiment, out, device=choose_device(device), reporter=reporter)
+        try:
+            train_run(
+                experiment,
+                out,
+                device=here,
+                reporter=reporter,
+                stop=lambda: bool(signals),
+                keep_last=keep_last,
+                readers=readers,
+            )
+        except StoppedError as stopped:
+            stack.close()  # the live lines, before anything else is said
+            if speaks():
+                say(str(stopped))
+            raise typer.Exit(128 + signal.SIGINT if signal.SIGINT in signals else STOPPED) from None
     if speaks():
         _tell_what_next(experiment, out)
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """The signals that have asked to stop so far, SIGTERM and the first SIGINT; a second SIGINT interrupts at once."""
+    asked: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        if number in asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tell_what_next(experiment: "Experiment", out: Path) -> None:

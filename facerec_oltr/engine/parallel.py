@@ -23,6 +23,9 @@ from facerec_oltr.errors import FaceRecError, TrainingError
 from facerec_oltr.heads import Head
 from facerec_oltr.ranks import from_first, rank_and_ranks, rows_on_first, sum_over_ranks
 
+_SIGNS = ("Connection closed by peer", "Connection reset by peer", "Timed out", "timed out", "timeout")
+"""What the backends' long messages come to."""
+
 _store: Store | None = None
 
 
@@ -72,7 +75,8 @@ def _saying_why() -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error) or "NCCL" in str(error)):
             raise
-        why = _told(_store, ranks) or f"another rank has died or hangs ({str(error).splitlines()[0][:200]})"
+        sign = next((sign for sign in _SIGNS if sign in str(error)), str(error).splitlines()[0][:200])
+        why = _told(_store, ranks) or f"another rank has died or hangs ({sign})"
         raise TrainingError(
             f"rank {rank} of {ranks} cannot go on alone: {why}; the same command goes on from the last checkpoint"
         ) from None
