@@ -51,7 +51,7 @@ clean:
 	touch $@
 
 .venv/test.stamp: .venv/run.stamp
-	$(PIP) --group test
+	$(PIP) --editable '.[export]' --group test
 	touch $@
 
 .venv/check.stamp: .venv/test.stamp

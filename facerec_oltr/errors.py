@@ -24,6 +24,10 @@ class TrainingError(FaceRecError):
     """Training cannot go on: a loss that is not finite, a stage that cannot start."""
 
 
+class ExportError(FaceRecError):
+    """A model cannot be written in another format, or does not give there what it gives here."""
+
+
 class GalleryError(FaceRecError):
     """A gallery is missing, damaged, of another embedder, or lacks what a decision needs."""
 
