@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 OPSET = 18
 TOLERANCE = 1e-4
 _BATCHES = (1, 3, 5)
-_MOST_BYTES = 2**31 - 2**20  # a protobuf ends at 2 GiB, names and nodes included
+_MOST_BYTES = 2**31 - 2**24  # a protobuf ends at 2 GiB, and the nodes want a place in it
 
 
 @dataclass(frozen=True, eq=False)
