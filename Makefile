@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install -c constraints.txt
 ORACLE_PIP := .oracle/bin/pip --disable-pip-version-check --quiet install --no-deps
 
-.PHONY: demo test test-slow check format oracle bench bench-recordio clean
+.PHONY: demo test test-slow check format oracle bench bench-recordio bench-loader clean
 
 demo: .venv/run.stamp
 	$(BIN)/facerec demo --out demo
@@ -30,12 +30,15 @@ format: .venv/check.stamp
 oracle: .oracle/oracle.stamp
 	.oracle/bin/python -m pytest tests/oracle
 
-bench: .venv/test.stamp bench-recordio
+bench: .venv/test.stamp bench-recordio bench-loader
 	$(BIN)/python benchmarks/build_longtail.py
 	$(BIN)/python benchmarks/meta_embedding.py
 
 bench-recordio: .oracle/bench.stamp
 	PYTHONPATH=.oracle/bench .oracle/bin/python -m benchmarks.recordio
+
+bench-loader: .oracle/loader.stamp
+	OMP_NUM_THREADS=1 PYTHONPATH=.oracle/loader:.oracle/bench .oracle/bin/python -m benchmarks.loader
 
 clean:
 	rm -rf .venv .oracle demo dist build
@@ -51,7 +54,7 @@ clean:
 	touch $@
 
 .venv/test.stamp: .venv/run.stamp
-	$(PIP) --group test
+	$(PIP) --editable '.[export]' --group test
 	touch $@
 
 .venv/check.stamp: .venv/test.stamp
@@ -66,4 +69,9 @@ clean:
 
 .oracle/bench.stamp: tests/oracle/requirements-bench.txt .oracle/oracle.stamp
 	$(ORACLE_PIP) --upgrade --target .oracle/bench -r $<
+	touch $@
+
+.oracle/loader.stamp: tests/oracle/requirements-loader.txt .oracle/bench.stamp
+	@echo "installing torch into .oracle/loader (900 MB on the disk) ..."
+	$(ORACLE_PIP) --upgrade --target .oracle/loader -r $<
 	touch $@

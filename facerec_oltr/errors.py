@@ -28,6 +28,10 @@ class StoppedError(FaceRecError):
     """Training was asked to stop, and has saved where it stands."""
 
 
+class ExportError(FaceRecError):
+    """A model cannot be written in another format, or does not give there what it gives here."""
+
+
 class GalleryError(FaceRecError):
     """A gallery is missing, damaged, of another embedder, or lacks what a decision needs."""
 

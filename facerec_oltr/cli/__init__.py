@@ -15,6 +15,7 @@ from facerec_oltr.cli.demo import demo
 from facerec_oltr.cli.evaluate import evaluate
 from facerec_oltr.cli.evaluate_faces import evaluate_faces
 from facerec_oltr.cli.evaluate_pairs import evaluate_pairs
+from facerec_oltr.cli.export import export
 from facerec_oltr.cli.gallery import calibrate, enroll, identify
 from facerec_oltr.cli.import_authors import import_authors
 from facerec_oltr.cli.report import report
@@ -41,6 +42,7 @@ app.add_typer(data.app, name="data")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
 app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)
+app.command(epilog="Example: facerec export demo/run demo/model.onnx --embedding meta")(export)
 app.command(epilog="Example: facerec evaluate runs/plain-0 runs/oltr-0")(evaluate)
 app.command(epilog="Example: facerec compare runs/* --out table.md")(compare)
 app.command(

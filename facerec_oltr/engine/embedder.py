@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from facerec_oltr.engine.finished import load_run
+from facerec_oltr.engine.finished import FinishedRun, load_run
 from facerec_oltr.engine.model import Model, to_input
 from facerec_oltr.errors import ConfigError
 
@@ -52,16 +52,8 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
         ConfigError: its head has no such embedding.
     """
     finished = load_run(run)
-    if len(finished.shape) != 3:
-        raise ConfigError(
-            f"{run}: was trained on feature vectors, so it cannot embed photos; take a run that was trained on images"
-        )
     experiment, model = finished.experiment, finished.model
-    embedding = embedding or experiment.embedding
-    if embedding not in model.head.embeddings:
-        raise ConfigError(
-            f"{run}: found no embedding {embedding!r}; its head offers {', '.join(model.head.embeddings)}"
-        )
+    embedding = choose_embedding(finished, embedding)
     return RunEmbedder(
         model,
         name=f"{experiment.method} ({embedding})",
@@ -72,3 +64,20 @@ def load_embedder(run: Path, embedding: str | None = None) -> RunEmbedder:
         embedding=embedding,
         source=f"{run.resolve()}:{embedding}",
     )
+
+
+def choose_embedding(run: FinishedRun, embedding: str | None) -> str:
+    """The name of the embedding that a run is to be used by: the one asked for, or else its experiment's choice.
+
+    Raises:
+        ConfigError: its head has no such embedding, or it was not trained on images.
+    """
+    if len(run.shape) != 3:
+        raise ConfigError(
+            f"{run.path}: was trained on feature vectors, so it cannot embed photos; take a run that was trained on "
+            "images"
+        )
+    embedding = embedding or run.experiment.embedding
+    if embedding not in (offered := run.model.head.embeddings):
+        raise ConfigError(f"{run.path}: found no embedding {embedding!r}; its head offers {', '.join(offered)}")
+    return embedding

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces._extras import extra_file, extra_folder
+from facerec_oltr.extras import extra_file, extra_folder
 
 CREDIT = "The AT&T (ORL) face photos: credit to AT&T Laboratories Cambridge."
 PEOPLE = 40

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces._extras import extra_file, extra_folder
+from facerec_oltr.extras import extra_file, extra_folder
 
 _NETWORK = "models/dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "models/shape_predictor_5_face_landmarks.dat"

@@ -24,6 +24,7 @@ COMMANDS = (
     "enroll",
     "calibrate",
     "identify",
+    "export",
     "evaluate",
     "compare",
     "evaluate-faces",
