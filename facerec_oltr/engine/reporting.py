@@ -20,6 +20,8 @@ class EpochReport(NamedTuple):
         learning_rate: of the first parameter group, after the last step.
         images_per_second: over the epoch's steps; without validation, and without the pass for the memory.
         validation: accuracy on the validation split at the end of the epoch; None if it was not measured.
+        verification: figures on verification packs at the end of the epoch, see engine/verifying.py; None if they were
+            not measured.
     """
 
     epoch: int
@@ -29,6 +31,7 @@ class EpochReport(NamedTuple):
     learning_rate: float
     images_per_second: float
     validation: ShotAccuracies | None = None
+    verification: dict[str, float] | None = None
 
     def line(self, stage: str) -> str:
         """As a line of metrics.jsonl; a bin without validation images is null, as JSON has no NaN."""
@@ -38,6 +41,8 @@ class EpochReport(NamedTuple):
         else:
             figures = asdict(self.validation)
             table["validation"] = {name: None if math.isnan(value) else value for name, value in figures.items()}
+        if self.verification is None:
+            del table["verification"]
         return json.dumps(table)
 
 

@@ -30,6 +30,7 @@ from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.reporting import Reporter, Silent
 from facerec_oltr.engine.stage import StageRun
+from facerec_oltr.engine.verifying import Verification, open_verification
 from facerec_oltr.errors import CheckpointError, DataError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
@@ -60,7 +61,7 @@ def train(
     Raises:
         ConfigError: `out` holds something else than this experiment, the device cannot compute as it asks, or the data
             has no base or no few-shot classes where a stage is for the base classes.
-        DataError: the training or the validation split is not what it should be.
+        DataError: the training or the validation split, or a verification pack, is not what it should be.
         CheckpointError: a checkpoint in `out` is damaged, or the weights to start from are missing or do not fit.
         TrainingError: a batch is larger than the training split, or the loss is not finite.
     """
@@ -74,10 +75,11 @@ def train(
             f"set it to {len(data):,} or less"
         )
     pretrained = open_pretrained(experiment, data.shape)
-    claim(out, describe(experiment, data, validation, pretrained))
+    verification = open_verification(experiment, data.shape)
+    claim(out, describe(experiment, data, validation, pretrained, verification.fingerprints()))
     finished = out / WEIGHTS_FILES["last"]
     if not finished.exists():
-        _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock).train()
+        _Run(experiment, data, validation, pretrained, verification, out, device, reporter or Silent(), clock).train()
     return finished
 
 
@@ -101,13 +103,14 @@ class _Run:
         data: DataSet,
         validation: DataSet | None,
         pretrained: Pretrained | None,
+        verification: Verification,
         out: Path,
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
         self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
-        self.out, self.device = out, device
+        self.verification, self.out, self.device = verification, out, device
         self.reporter, self.clock = reporter, clock
         self.checkpoints = out / "checkpoints"
         self.progress_path = self.checkpoints / "progress.pt"
@@ -137,6 +140,8 @@ class _Run:
         saved_at = self.clock()
         with self.metrics_path.open("a", encoding="utf-8") as metrics:
             for report in stage_run.train(progress.epochs, progress.state):
+                if self.verification.due(report.epoch, stage_run.epochs):
+                    report = report._replace(verification=self.verification.measure(stage_run.model))
                 lines.append(report.line(stage.name))
                 metrics.write(lines[-1] + "\n")
                 metrics.flush()
