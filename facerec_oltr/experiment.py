@@ -1,6 +1,7 @@
 """What an experiment is: every choice that a training run rests on, checked against each other."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -78,6 +79,20 @@ class Schedule(Config):
         if self.decay != "step" and self.step_epochs is not None:
             raise ValueError(f"step_epochs has no meaning with decay = {self.decay!r}; set decay = 'step' or remove it")
         return self
+
+
+class Watch(Config):
+    """What is measured on the way and decides nothing: no weight, no schedule and no best epoch follows from it.
+
+    Attributes:
+        verify: verification packs of aligned faces, `lfw.bin` or folders of ``recordio pairs``, see
+            engine/verifying.py. They belong to what a run folder is, so that one metrics.jsonl holds figures of the
+            same pairs: other packs make another run.
+        verify_every: epochs between two such measurements; a stage's last epoch is always measured.
+    """
+
+    verify: tuple[Path, ...] = ()
+    verify_every: Annotated[int, Field(ge=1)] = 1
 
 
 class WeightedLoss(Config):
@@ -205,6 +220,7 @@ class Experiment(Config):
         seed: all chance of the run follows from it.
         embedding: which of the last head's embeddings stands for a face when the model is used.
         shots: the convention by which the benchmark calls a class many, medium or few shot.
+        watch: what is measured while it trains.
     """
 
     method: str
@@ -217,6 +233,7 @@ class Experiment(Config):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     embedding: Literal["direct", "meta"] = "direct"
     shots: Convention = "decoupling"
+    watch: Watch = Watch()
 
     @model_validator(mode="after")
     def _the_loss_may_be_scaled(self) -> Self:

@@ -8,6 +8,7 @@ from facerec_oltr.engine.reporting import EpochReport, RunFacts, StepReport
 
 _SPACE = "\N{NO-BREAK SPACE}"  # where no line is to be broken
 _NARROWEST = 20
+ACCURACY = "/accuracy"  # of a pack's figures (engine/verifying.py) the one that is shown
 
 
 class Pace:
@@ -53,7 +54,8 @@ class Measured:
     def hear(self, report: EpochReport) -> None:
         """Take an epoch's measurements, if it has any; whole, as another thread may read."""
         new = {} if report.validation is None else {"validation": report.validation.micro}
-        new |= report.verification or {}
+        packs = report.verification or {}
+        new |= {name.removesuffix(ACCURACY): value for name, value in packs.items() if name.endswith(ACCURACY)}
         self._known = {**self._known, **{name: (accuracy, report.epoch) for name, accuracy in new.items()}}
 
     def words(self, epoch: int) -> list[str]:

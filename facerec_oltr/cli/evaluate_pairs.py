@@ -8,7 +8,7 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
-    from facerec_oltr.evaluate.pairs import PairFigures
+    from facerec_oltr.faces.pairs import PairFigures
 
 
 def evaluate_pairs(
@@ -23,7 +23,7 @@ def evaluate_pairs(
 
     Pickles are read without running what they hold.
     """
-    from facerec_oltr.evaluate.pairs import measure_pairs, similarities
+    from facerec_oltr.faces.pairs import measure_pairs, similarities
     from facerec_oltr.models import open_model
     from recordio_tools.pairs import open_pack
 

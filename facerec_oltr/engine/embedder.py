@@ -23,7 +23,7 @@ class RunEmbedder:
 
     def __init__(self, model: Model, *, name: str, fingerprint: str, size: int, embedding: str, source: str) -> None:
         self._model = model.eval()
-        self._embedding = embedding
+        self._embedding, self._device = embedding, next(model.parameters()).device
         self.name, self.fingerprint, self.size, self.source = name, fingerprint, size, source
         self.dimensions = model.features_size
 
@@ -32,11 +32,11 @@ class RunEmbedder:
         """Embed (N, size, size, 3) uint8 RGB faces to (N, D) float32 of unit length."""
         vectors = np.empty((len(faces), self.dimensions), np.float32)
         for start in range(0, len(faces), _BATCH):
-            images = to_input(torch.from_numpy(faces[start : start + _BATCH]))
+            images = to_input(torch.from_numpy(faces[start : start + _BATCH]).to(self._device))
             both = [
                 self._model.head.embed(self._model.features(view), self._embedding) for view in (images, images.flip(3))
             ]
-            vectors[start : start + _BATCH] = torch.nn.functional.normalize(both[0] + both[1]).numpy()
+            vectors[start : start + _BATCH] = torch.nn.functional.normalize(both[0] + both[1]).cpu().numpy()
         return vectors
 
 

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ FORMAT = 4
 
 
 def describe(
-    experiment: Experiment, data: DataSet, validation: DataSet | None = None, pretrained: Pretrained | None = None
+    experiment: Experiment,
+    data: DataSet,
+    validation: DataSet | None = None,
+    pretrained: Pretrained | None = None,
+    packs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """All that decides a run, and with what it was made.
 
@@ -25,6 +30,7 @@ def describe(
         data: the training split.
         validation: the validation split, where one is measured on the way.
         pretrained: the weights that the backbone starts from, where it does.
+        packs: fingerprints of the verification packs that are measured on the way, by name.
     """
     weights = {} if pretrained is None else {"weights": {"file": str(pretrained.path), "sha256": pretrained.sha256}}
     return {
@@ -36,6 +42,7 @@ def describe(
             "classes": data.classes,
             "shape": list(data.shape),
             "validation": None if validation is None else validation.fingerprint,
+            "verification": dict(packs or {}),
         },
         **weights,
         "made_with": {

@@ -81,7 +81,8 @@ class EpochReport(NamedTuple):
         validation: accuracy on the validation split at the end of the epoch; None if it was not measured.
         waiting: share of the steps' time in which the trainer waited for data, 0 to 1.
         skipped: damaged images that were left out.
-        verification: accuracy on verification packs at the end of the epoch, by name; None if it was not measured.
+        verification: figures on verification packs at the end of the epoch, see engine/verifying.py; None if they were
+            not measured.
     """
 
     epoch: int

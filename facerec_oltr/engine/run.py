@@ -35,6 +35,7 @@ from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress, load_progress, save_progress
 from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
 from facerec_oltr.engine.stage import Done, StageRun, plan
+from facerec_oltr.engine.verifying import Verification, open_verification
 from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
@@ -76,7 +77,7 @@ def train(
     Raises:
         ConfigError: `out` holds something else than this experiment, the device cannot compute as it asks, or the data
             has no base or no few-shot classes where a stage is for the base classes.
-        DataError: the training or the validation split is not what it should be.
+        DataError: the training or the validation split, or a verification pack, is not what it should be.
         CheckpointError: a checkpoint in `out` is damaged, the disk has no room for one, or the weights to start from
             are missing or do not fit.
         TrainingError: a batch is larger than the training split or too small for so many processes, the loss is not
@@ -89,10 +90,12 @@ def train(
     few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))  # as is what the data lack
     _check_batch(experiment, data)
     pretrained = open_pretrained(experiment, data.shape)
-    on_first(lambda: claim(out, describe(experiment, data, validation, pretrained)))
+    verification = open_verification(experiment, data.shape)
+    facts = describe(experiment, data, validation, pretrained, verification.fingerprints())
+    on_first(lambda: claim(out, facts))
     finished = out / WEIGHTS_FILES["last"]
     if not agreed(finished.exists(), device=device)[0]:
-        run = _Run(experiment, data, validation, pretrained, out, device, reporter or Silent(), clock)
+        run = _Run(experiment, data, validation, pretrained, verification, out, device, reporter or Silent(), clock)
         run.stop, run.keep_last, run.readers = stop, keep_last, readers
         run.train()
     return finished
@@ -132,13 +135,14 @@ class _Run:
         data: DataSet,
         validation: DataSet | None,
         pretrained: Pretrained | None,
+        verification: Verification,
         out: Path,
         device: torch.device,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
         self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
-        self.out, self.device = out, device
+        self.verification, self.out, self.device = verification, out, device
         self.reporter, self.clock = reporter, clock
         self.stop: Callable[[], bool] = lambda: False
         self.keep_last, self.readers = 1, 0
@@ -174,6 +178,8 @@ class _Run:
                 if report.step == report.steps:
                     continue  # the epoch is not over before its memory and its validation
             else:
+                if self.verification.due(report.epoch, stage_run.epochs):
+                    report = report._replace(verification=self.verification.measure(stage_run.model))
                 lines.append(report.line(stage.name))
                 if self.writes:
                     with self.metrics_path.open("a", encoding="utf-8") as metrics:

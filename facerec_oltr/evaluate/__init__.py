@@ -3,7 +3,6 @@
     open_people   whom the split left out, from the manifest of the cut
     searches      the searches of one draw and all figures of them       (numpy only)
     examples      decisions to look at
-    pairs         verification packs: two photos, the same person or not
     evaluation    embedders × draws → one dictionary, ready for JSON, which ``facerec_oltr.report`` reads
 
 Every embedder meets the same draws of the same ``facerec_oltr.protocol``.

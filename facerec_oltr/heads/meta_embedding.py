@@ -116,9 +116,19 @@ class MetaEmbedding(Head):
         self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=True)
 
     def inherit(self, previous: Head) -> None:
-        """Start the hallucinator from a linear classifier, which makes sense if the feature space is the same."""
+        """Start from a classifier, which makes sense if the feature space is the same.
+
+        A linear one is taken over by the hallucinator. The weights of a cosine one with a centre a class, as margins
+        train it, become the hallucinator's and the cosine classifier's: of 75,000 people most have a few photos, too
+        few to learn a classifier anew.
+        """
         if isinstance(previous, DotProduct):
             self.hallucinator.load_state_dict(previous.fc.state_dict())
+        elif isinstance(previous, Cosine) and previous.centres == 1:
+            with torch.no_grad():
+                self.hallucinator.weight.copy_(previous.weight)
+                self.hallucinator.bias.zero_()
+                self.classifier.weight.copy_(previous.weight)
 
     def split(self, classes: int) -> None:
         """Keep this rank's classes, of the classifier too."""

@@ -1,11 +1,11 @@
-"""Commands on verification packs, grouped under `recordio pairs`: info, convert, make."""
+"""Commands on verification packs, grouped under `recordio pairs`: info, convert, make, draw."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from recordio_tools.cli._options import AsJson, Force, Out
+from recordio_tools.cli._options import AsJson, FaceSetPath, Force, Out
 from recordio_tools.door import data, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -80,6 +80,30 @@ def make(
             force=force,
             progress=progress,
         )
+    _report(made, out, as_json)
+
+
+@app.command(epilog="Example: recordio pairs draw ms1m/ held-out-pairs/ --open ms1m-lt/manifest.json")
+def draw(
+    source: FaceSetPath,
+    out: Out,
+    left_out: Annotated[
+        Path | None,
+        typer.Option("--open", metavar="MANIFEST.json", help="Of a set cut from it: draw only those it left out."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Parts that share no person.")] = 10,
+    each: Annotated[int, typer.Option(help="Pairs of one person in each fold, and as many of two.")] = 300,
+    most: Annotated[int, typer.Option(help="Pairs of one person's photos to draw from, at most.")] = 6,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a pack of pairs drawn from a face set, or from the people whom a cut of it left out."""
+    from recordio_tools.pair_draw import PairRule, draw_pack
+
+    rule = PairRule(folds, each, most, seed)
+    with progress_bar("writing") as progress:
+        made = draw_pack(source, out, rule, left_out_by=left_out, force=force, progress=progress)
     _report(made, out, as_json)
 
 

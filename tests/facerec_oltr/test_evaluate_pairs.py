@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facerec_oltr.evaluate.pairs import measure_pairs, similarities
+from facerec_oltr.faces.pairs import measure_pairs, similarities
 from facerec_oltr.faces.raw_pixels import RawPixels
 from recordio_tools.images import encode_rgb
 from recordio_tools.pack_folder import write_pack

@@ -19,9 +19,12 @@ METHODS, DATASETS = available("methods"), available("datasets")
 def test_the_folders_hold_what_the_documentation_says() -> None:
     assert METHODS == [
         "adaface", "arcface", "balanced_softmax", "cosine", "crt", "focal", "fslwf", "ldam_drw", "lifted",
-        "logit_adjusted", "lws", "ncm", "oltr", "oltr_authors", "plain", "plain_balanced", "range", "tau_norm",
+        "logit_adjusted", "lws", "ncm", "oltr", "oltr_arcface", "oltr_authors", "plain", "plain_balanced", "range",
+        "tau_norm",
     ]  # fmt: skip
-    assert DATASETS == ["att_lt", "cifar100_lt", "imagenet_lt", "lfw_features", "places_lt", "tiny_imagenet_lt"]
+    assert DATASETS == [
+        "att_lt", "cifar100_lt", "imagenet_lt", "lfw_faces", "lfw_features", "ms1m_lt", "places_lt", "tiny_imagenet_lt",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +76,8 @@ def small(dataset: str, request: pytest.FixtureRequest) -> list[str]:
         depth = "backbone.depth=8" if dataset == "cifar100_lt" else "backbone.depth=10"
         parts = [f"data.{part}={ARRAYS.replace('PART', part)}" for part in ("train", "test")]
         return [*TINY_IMAGES, depth, *parts, f"data.path={request.getfixturevalue('blob')}", "data.open_classes=2"]
+    if dataset == "ms1m_lt":
+        return [*TINY_IMAGES, "backbone.depth=10", f"data.path={request.getfixturevalue('face_set')}"]
     return [*TINY, f"data.path={request.getfixturevalue('face_set')}", "schedule.epochs=2"]
 
 

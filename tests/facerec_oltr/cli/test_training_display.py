@@ -38,7 +38,7 @@ EPOCH = EpochReport(
     0.1,
     1_230.0,
     ShotAccuracies(0.5, 0.4, float("nan"), 0.43, 0.42),
-    verification={"lfw": 0.989, "cfp_fp": 0.912},
+    verification={"lfw/accuracy": 0.989, "lfw/eer": 0.012, "cfp_fp/accuracy": 0.912},
 )
 WORDS = (
     "loss 12.035",

@@ -169,6 +169,26 @@ def test_the_hallucinator_starts_from_the_linear_classifier_before_it() -> None:
     torch.testing.assert_close(head.hallucinator.bias, previous.fc.bias)
 
 
+def test_hallucinator_and_classifier_start_from_the_cosine_classifier_before_it() -> None:
+    head, previous = head_with_memory(), CosineConfig(scale=32).build(features=D, classes=C).double()
+    head.inherit(previous)
+    torch.testing.assert_close(head.hallucinator.weight, previous.weight)
+    assert not head.hallucinator.bias.any()
+    torch.testing.assert_close(head.classifier.weight, previous.weight)
+    with torch.no_grad():  # copies: what the stage learns does not reach back
+        head.classifier.weight.zero_()
+        head.hallucinator.weight.zero_()
+    assert previous.weight.all()
+
+
+def test_nothing_is_taken_from_a_cosine_classifier_with_several_centres() -> None:
+    head = head_with_memory()
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.inherit(CosineConfig(centres=2).build(features=D, classes=C).double())
+    for name, value in head.state_dict().items():
+        torch.testing.assert_close(value, before[name])
+
+
 def test_squash_keeps_the_direction_and_sends_zero_to_zero() -> None:
     v = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
     out = squash(v)

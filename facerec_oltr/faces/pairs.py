@@ -1,7 +1,7 @@
 """An embedder measured on a verification pack: are both photos of the same person? LFW, CFP-FP, AgeDB-30.
 
 The packs are balanced and long since solved by good networks: a figure near 99 % says that a model works, not that it
-keeps strangers out of a gallery. That is `evaluation`'s question.
+keeps strangers out of a gallery. That is ``facerec_oltr.evaluate``'s question.
 """
 
 from collections.abc import Callable, Sequence
