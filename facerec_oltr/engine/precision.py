@@ -9,6 +9,7 @@
 Weights, features, logits, losses, memory and the optimiser's state are float32 in each.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,14 +48,22 @@ class Arithmetic:
         """A block in which the network computes in that precision."""
         return torch.autocast(self._device.type, _TYPES[self.precision], enabled=self._mixed)
 
-    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> bool:
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: Callable[[], object] | None = None) -> bool:
         """Move the weights down the gradient of `loss`, or leave them where float16's gradients overflow.
+
+        Args:
+            loss: scalar.
+            optimizer: of the weights.
+            clip: called when the gradients are there, at their own size, not float16's scaled one; see optimizer.py.
 
         Returns:
             False if the gradients overflow at every scale of the loss, so that training cannot go on.
         """
         optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        if clip is not None:
+            self._scaler.unscale_(optimizer)
+            clip()
         self._scaler.step(optimizer)
         self._scaler.update()
         return not self._scaler.is_enabled() or self._scaler.get_scale() >= _LEAST_SCALE
