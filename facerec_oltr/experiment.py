@@ -61,6 +61,10 @@ class Schedule(Config):
         step_epochs: for steps: the epochs between two, counted from the start of each stage.
         gamma: for steps: the factor of each.
         precision: in which the network computes while it is trained and validated; see engine/precision.py.
+        memory_format: how the backbone's maps lie in memory: channel by channel, or pixel by pixel. Which is faster
+            depends on network and device; see benchmarks/README.md and engine/speedups.py.
+        compile: compile the backbone by torch.compile. It takes a minute or more before the first step, and needs a C++
+            compiler.
         validate_every: epochs between two measurements on the validation split, where the data set has one; a stage's
             last epoch is always measured. 0 measures never, and then the split need not be there.
     """
@@ -77,6 +81,8 @@ class Schedule(Config):
     step_epochs: Annotated[int, Field(ge=1)] | None = None
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     precision: Precision = "float32"
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    compile: bool = False
     validate_every: Annotated[int, Field(ge=0)] = 1
 
     @model_validator(mode="before")
