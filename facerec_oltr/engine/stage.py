@@ -27,6 +27,7 @@ from facerec_oltr.engine.passes import accuracies, best_class, class_means
 from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.reporting import EpochReport, StepReport
 from facerec_oltr.engine.schedule import rate_factor
+from facerec_oltr.engine.speedups import prepared
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
@@ -95,6 +96,7 @@ class StageRun:
         self.classes = None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device)
         self.images = np.flatnonzero(known[self.data.labels])
         self.steps_per_epoch = math.ceil(len(self.images) / schedule.batch_size)
+        prepared(self.model.backbone, schedule)
         self.optimizer = build_optimizer(schedule, self._groups())
         self.clip = clipping(schedule, self.model)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
