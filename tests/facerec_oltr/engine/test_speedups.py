@@ -82,7 +82,7 @@ def test_vectors_have_no_layout() -> None:
     assert network(torch.ones(4, 3)).shape == (4, 2)
 
 
-@pytest.mark.filterwarnings("default")  # importing torch's compiler warns of torch's own code
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # importing torch's compiler warns of torch's own code
 def test_compilation_changes_no_name_and_waits_for_the_first_batch(face_set: Path) -> None:
     network = backbone(face_set)
     names, parameters = list(network.state_dict()), [id(weight) for weight in network.parameters()]
@@ -119,7 +119,7 @@ def test_a_machine_that_cannot_compile_is_told_before_the_folder_is_made(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_a_compiled_run_is_near_to_a_plain_one_and_resumes_to_the_same_bytes(face_set: Path, tmp_path: Path) -> None:
     choices = ("schedule.compile=true", "backbone.dropout=0.0", "augment={flip=0.5}", "schedule.learning_rate=0.01")
     experiment = faces(face_set, *choices, method="plain")
