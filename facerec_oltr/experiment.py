@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,30 +47,52 @@ class Schedule(Config):
     Attributes:
         epochs: of all stages together; each stage takes its share.
         batch_size: B; an epoch's last batches are made near equal, so that none is tiny.
-        learning_rate: of SGD at its highest; each stage warms up to it and falls from there.
+        optimizer: SGD with momentum, or AdamW (Loshchilov and Hutter, ICLR 2019), by which vision transformers learn.
+        learning_rate: at its highest; each stage warms up to it and falls from there. AdamW's is 0.001 if not given,
+            as arcface_torch's.
         warmup: share of a stage's steps in which the rate rises linearly.
-        momentum: of SGD.
-        weight_decay: of all weights; a memory is no weight, but for the authors' kind.
-        decay: how each stage's rate falls: on a half cosine to zero; by ten after each third of the stage, as in
-            the OLTR authors' every config; or by steps, as torch's StepLR.
+        momentum: how much of the mean gradient so far stays at each step: SGD's momentum, AdamW's β₁. AdamW's β₂ is
+            0.999 and its ε 1e-8.
+        weight_decay: of all weights; a memory is no weight, but for the authors' kind. AdamW's is 0.1 if not given, as
+            arcface_torch's, and acts on the weights beside the gradient, not through it.
+        clip: the largest norm that the gradient of the backbone, of all its weights together, may have; a longer one is
+            shortened to it. arcface_torch's is 5. None lets it be. The head's gradient is left alone, as theirs.
+        decay: how each stage's rate falls: on a half cosine to zero; on a line to zero, as in arcface_torch; by ten
+            after each third of the stage, as in the OLTR authors' every config; or by steps, as torch's StepLR.
         step_epochs: for steps: the epochs between two, counted from the start of each stage.
         gamma: for steps: the factor of each.
         precision: in which the network computes while it is trained and validated; see engine/precision.py.
+        memory_format: how the backbone's maps lie in memory: channel by channel, or pixel by pixel. Which is faster
+            depends on network and device; see benchmarks/README.md and engine/speedups.py.
+        compile: compile the backbone by torch.compile. It takes a minute or more before the first step, and needs a C++
+            compiler.
         validate_every: epochs between two measurements on the validation split, where the data set has one; a stage's
             last epoch is always measured. 0 measures never, and then the split need not be there.
     """
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    decay: Literal["cosine", "thirds", "step"] = "cosine"
+    clip: Annotated[float, Field(gt=0)] | None = None
+    decay: Literal["cosine", "linear", "thirds", "step"] = "cosine"
     step_epochs: Annotated[int, Field(ge=1)] | None = None
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     precision: Precision = "float32"
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    compile: bool = False
     validate_every: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adamw_has_defaults_of_its_own(cls, choices: Any) -> Any:
+        """SGD's rate would be a hundred times too high for it; what is given stands, and what is kept is complete."""
+        if isinstance(choices, dict) and choices.get("optimizer") == "adamw":
+            return {"learning_rate": 1e-3, "weight_decay": 0.1} | choices
+        return choices
 
     @model_validator(mode="after")
     def _steps_need_their_length(self) -> Self:

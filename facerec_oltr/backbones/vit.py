@@ -159,8 +159,9 @@ class VisionTransformer(nn.Module):
 class VisionTransformerConfig(Config):
     """Choices of a vision transformer; the defaults are arcface_torch's ``vit_t``.
 
-    ``vit_s`` has dim 512, ``vit_b`` dim 512 and depth 24. The transformer is usually trained by AdamW; under SGD it
-    learns slowly. `weights` is a ``backbone.pth`` of arcface_torch to start from.
+    ``vit_s`` has dim 512, ``vit_b`` dim 512 and depth 24. The transformer is usually trained by AdamW, which
+    ``schedule.optimizer`` takes; under SGD it learns slowly. `weights` is a ``backbone.pth`` of arcface_torch to start
+    from.
     """
 
     kind: Literal["vit"] = "vit"

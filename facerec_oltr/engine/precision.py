@@ -9,6 +9,7 @@
 Weights, features, logits, losses, memory and the optimiser's state are float32 in each.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Precision
+from facerec_oltr.ranks import largest_over_ranks, rank_and_ranks
 
 _TYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEAST_SCALE = 1.0  # below it the loss itself is scaled down: the gradients do not fit float16 at all
@@ -47,17 +49,35 @@ class Arithmetic:
         """A block in which the network computes in that precision."""
         return torch.autocast(self._device.type, _TYPES[self.precision], enabled=self._mixed)
 
-    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> bool:
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: Callable[[], object] | None = None) -> bool:
         """Move the weights down the gradient of `loss`, or leave them where float16's gradients overflow.
+
+        Args:
+            loss: scalar.
+            optimizer: of the weights.
+            clip: called when the gradients are there, at their own size, not float16's scaled one; see optimizer.py.
 
         Returns:
             False if the gradients overflow at every scale of the loss, so that training cannot go on.
         """
         optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        if clip is not None or (self._scaler.is_enabled() and rank_and_ranks()[1] > 1):
+            self._scaler.unscale_(optimizer)
+            self._agree_on_overflow(optimizer)
+        if clip is not None:
+            clip()
         self._scaler.step(optimizer)
         self._scaler.update()
         return not self._scaler.is_enabled() or self._scaler.get_scale() >= _LEAST_SCALE
+
+    def _agree_on_overflow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Where classes are split, one rank's gradients may overflow alone; all leave the step out and halve the scale.
+
+        torch's own sharded scaler reaches for the same private table; there is no public way.
+        """
+        for found in self._scaler._per_optimizer_states[id(optimizer)]["found_inf_per_device"].values():
+            largest_over_ranks(found)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know: the scale and since when it holds; nothing but for float16."""

@@ -34,6 +34,7 @@ from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress, load_progress, save_progress
 from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
+from facerec_oltr.engine.speedups import check_compiler
 from facerec_oltr.engine.stage import Done, StageRun, plan
 from facerec_oltr.engine.verifying import Verification, open_verification
 from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
@@ -86,6 +87,7 @@ def train(
     """
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
+    check_compiler(experiment.schedule, device)
     data, validation = experiment.data.build(), _validation(experiment)
     few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))  # as is what the data lack
     _check_batch(experiment, data)

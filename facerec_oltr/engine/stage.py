@@ -21,12 +21,14 @@ from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.chance import StepSeeds, order_of, seeds_of
 from facerec_oltr.engine.drawn import drawn_rows
 from facerec_oltr.engine.model import Model, to_input, widened
+from facerec_oltr.engine.optimizer import build_optimizer, clipping
 from facerec_oltr.engine.parallel import Trunk, averaging, even_out, load_optimizer_state, whole_optimizer_state
 from facerec_oltr.engine.passes import accuracies, best_class, class_means
 from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.prefetch import prefetch
 from facerec_oltr.engine.reporting import EpochReport, StagePlan, StepReport
 from facerec_oltr.engine.schedule import rate_factor
+from facerec_oltr.engine.speedups import prepared
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
@@ -111,9 +113,9 @@ class StageRun:
         known = known_classes(self.experiment, self.stage, self.data)
         self.classes = None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device)
         self.images = np.flatnonzero(known[self.data.labels])
-        self.optimizer = torch.optim.SGD(
-            self._groups(), lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-        )
+        prepared(self.model.backbone, schedule)
+        self.optimizer = build_optimizer(schedule, self._groups())
+        self.clip = clipping(schedule, self.model)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.arithmetic = Arithmetic(schedule.precision, self.device)
         self.trunk = averaging(Trunk(self.model), self.device)
@@ -310,7 +312,7 @@ class StageRun:
             for name, (index, rows) in self.model.head.drawn().items():
                 weight = self.model.head.get_parameter(name)
                 blocks.enter_context(drawn_rows(self.optimizer, weight, index, rows))
-            return self.arithmetic.step(loss, self.optimizer)
+            return self.arithmetic.step(loss, self.optimizer, self.clip)
 
     def _suspects(self, positions: np.ndarray, logits: Tensor) -> str:
         """Names of a batch whose loss is not finite: of the inputs with broken logits, unless all are broken."""

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from facerec_oltr.embedder import Embedder
 from facerec_oltr.engine.finished import FinishedRun
 from facerec_oltr.errors import DataError, FaceRecError
-from facerec_oltr.faces.pairs import FOLDS
 from facerec_oltr.faces.embed_images import embed_images
+from facerec_oltr.faces.pairs import FOLDS
 from facerec_oltr.metrics.verification import equal_error_rate, fold_accuracy
 from recordio_tools.errors import RecordIOError
 from recordio_tools.images import Image

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.parallel import even_out, whole_state
+from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.reporting import EpochReport
 from facerec_oltr.engine.stage import StageRun
 from facerec_oltr.experiment import Experiment
@@ -120,13 +121,21 @@ def drawn(vectors: Path) -> dict[str, Any]:
     return before | after | {"positions": positions, "columns": columns, "loss": np.array(report.loss)}
 
 
+def overflow(rank: int) -> dict[str, Any]:
+    """A step in float16 whose gradient overflows on rank 1 alone: the scale after it, and the weight."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer, arithmetic = torch.optim.SGD([weight], lr=0.25), Arithmetic("float16", CPU)
+    arithmetic.step((weight.to(torch.float16).float() * (0.5, 2.0)[rank]).sum(), optimizer)
+    return {"scale": np.array(arithmetic.state_dict()["scale"]), "weight": weight.detach().numpy()}
+
+
 def main() -> None:
     """Join the others, and write."""
     rank, ranks, rendezvous, vectors, faces, out = sys.argv[1:]
     timeout = timedelta(seconds=60)
     dist.init_process_group("gloo", f"file://{rendezvous}", timeout, world_size=int(ranks), rank=int(rank))
     found = {case: trained(experiment_of(case, Path(vectors))) for case in CASES}
-    found |= {"images": trained(on_images(Path(faces))), "drawn": drawn(Path(vectors))}
+    found |= {"images": trained(on_images(Path(faces))), "drawn": drawn(Path(vectors)), "overflow": overflow(int(rank))}
     flat = {f"{case}|{name}": value for case, values in found.items() for name, value in values.items()}
     np.savez(out, allow_pickle=False, **flat)
     dist.destroy_process_group()

@@ -68,6 +68,12 @@ def test_each_rank_holds_a_part_of_the_classes(together: list[Found]) -> None:
         assert set(drawn_here.tolist()) <= set(classes)
 
 
+def test_gradients_that_overflow_float16_on_one_rank_stop_the_step_of_both(together: list[Found]) -> None:
+    for rank in range(2):
+        assert together[rank]["overflow"]["scale"] == 32768
+        assert together[rank]["overflow"]["weight"] == 1.0
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_loss_of_drawn_classes_is_a_loop_over_them(ranks: int, vectors: Path, together: list[Found]) -> None:
     """ArcFace over the drawn classes alone, image by image in double; the classes that were not drawn rest."""

@@ -43,6 +43,21 @@ def test_the_cosine_is_torchs_behind_a_linear_warm_up() -> None:
     assert factors(Schedule(epochs=1, batch_size=2), 1, 1) == [1.0]
 
 
+def test_the_line_is_that_of_arcface_torch_behind_the_warm_up() -> None:
+    """By hand: five steps of rise, then 1 − k/15 for k = 0 … 14; torch's PolynomialLR of power 1 says the same."""
+    schedule = Schedule(epochs=4, batch_size=2, warmup=0.25, decay="linear")
+    by_hand = [0.2, 0.4, 0.6, 0.8, 1.0, *((15 - k) / 15 for k in range(15))]
+    assert factors(schedule, 4, 5) == pytest.approx(by_hand, abs=1e-12)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    torchs, wanted = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=15, power=1.0), []
+    for _ in range(15):
+        wanted.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torchs.step()
+    assert factors(schedule, 4, 5)[5:] == pytest.approx(wanted, abs=1e-12)
+    assert factors(Schedule(epochs=1, batch_size=2, decay="linear"), 1, 1) == [1.0]
+
+
 def test_thirds_fall_by_ten_after_each_third() -> None:
     by_hand = [1.0] * 3 + [0.1] * 3 + [0.01] * 3
     assert factors(Schedule(epochs=3, batch_size=2, decay="thirds"), 3, 3) == pytest.approx(by_hand)
