@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from facerec_oltr.config import load_experiment
-from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.run import train
 from facerec_oltr.engine.speedups import check_compiler, prepared
@@ -58,12 +57,13 @@ def test_names_values_outputs_and_gradients_stay(name: Any, face_set: Path) -> N
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     outputs = [network(images) for network in (plain, other)]
     torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-4)
+    towards = torch.randn(outputs[0].shape, generator=torch.Generator().manual_seed(1))
     for output in outputs:
-        output.square().sum().backward()
+        (output * towards).sum().backward()
     for one, two in zip(plain.parameters(), other.parameters(), strict=True):
         if one.requires_grad:
             assert one.grad is not None
-            torch.testing.assert_close(two.grad, one.grad, atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(two.grad, one.grad, atol=1e-4 * float(one.grad.abs().max()) + 1e-5, rtol=1e-3)
 
 
 def test_a_narrow_backbone_keeps_to_the_layout_that_does_not_crash(face_set: Path) -> None:
@@ -119,14 +119,26 @@ def test_a_machine_that_cannot_compile_is_told_before_the_folder_is_made(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_run_is_near_to_a_plain_one_and_resumes_to_the_same_bytes(face_set: Path, tmp_path: Path) -> None:
-    choices = ("schedule.compile=true", "backbone.dropout=0.0", "augment={flip=0.5}", "schedule.learning_rate=0.01")
-    experiment = faces(face_set, *choices, method="plain")
-    unbroken = train(experiment, tmp_path / "unbroken")
-    with pytest.raises(StopError):
-        train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
-    assert train(experiment, tmp_path / "run", clock=hours).read_bytes() == unbroken.read_bytes()
-    eager = load_weights(train(faces(face_set, *choices[1:], method="plain"), tmp_path / "eager"))
-    for name, value in load_weights(unbroken).items():
-        torch.testing.assert_close(value, eager[name], atol=2e-3, rtol=2e-2)
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own code
+def test_a_compiled_backbone_gives_the_same_bytes_whichever_batch_came_first(face_set: Path) -> None:
+    """So a resumed run, whose first batch may be of another size, goes on as the unbroken one; near a plain one too."""
+
+    def gradients(sizes: tuple[int, ...], *, compiled: bool) -> dict[tuple[int, str], Tensor]:
+        torch.compiler.reset()
+        network, found = backbone(face_set), {}
+        prepared(network, Schedule(epochs=1, batch_size=2, compile=compiled))
+        for size in sizes:
+            network.zero_grad()
+            generator = torch.Generator().manual_seed(size)
+            output = network(torch.randn(size, 3, 16, 16, generator=generator))
+            (output * torch.randn(output.shape, generator=generator)).sum().backward()
+            grads = ((name, weight.grad) for name, weight in network.named_parameters())
+            found |= {(size, name): grad.clone() for name, grad in grads if grad is not None}
+        return found
+
+    one, two = gradients((8, 7, 6), compiled=True), gradients((6, 8, 7), compiled=True)
+    plain = gradients((8, 7, 6), compiled=False)
+    assert one.keys() == two.keys() == plain.keys()
+    for key, grad in plain.items():
+        assert torch.equal(one[key], two[key])
+        torch.testing.assert_close(one[key], grad, atol=1e-3 * float(grad.abs().max()) + 1e-5, rtol=1e-3)
