@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Precision
-from facerec_oltr.ranks import largest_over_ranks, rank_and_ranks
+from facerec_oltr.ranks import largest_over_ranks
 
 _TYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEAST_SCALE = 1.0  # below it the loss itself is scaled down: the gradients do not fit float16 at all
@@ -62,7 +62,7 @@ class Arithmetic:
         """
         optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
-        if clip is not None or (self._scaler.is_enabled() and rank_and_ranks()[1] > 1):
+        if self._scaler.is_enabled():
             self._scaler.unscale_(optimizer)
             self._agree_on_overflow(optimizer)
         if clip is not None:

@@ -1,7 +1,9 @@
 """Vectors with a validation split: an experiment on them trains in a moment."""
 
+import json
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +48,12 @@ def hours() -> float:
 
 
 _ticks = count()
+
+
+def without_times(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, without what depends on how fast it went."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("images_per_second", "waiting")} for line in lines]
 
 
 @pytest.fixture(scope="session")

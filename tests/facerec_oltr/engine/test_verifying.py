@@ -21,7 +21,7 @@ from recordio_tools.pack_folder import write_pack
 from recordio_tools.verification import VerificationPack, gather
 
 from ..conftest import TINY
-from .conftest import StopAt, StopError, hours, on_vectors
+from .conftest import StopAt, StopError, hours, on_vectors, without_times
 
 FOLDS = 10
 
@@ -131,8 +131,8 @@ def test_nothing_follows_from_it(face_set: Path, tmp_path: Path) -> None:
     watched = train(experiment_with(face_set, f'watch.verify=["{tmp_path / "toy"}"]'), tmp_path / "watched")
     assert watched.read_bytes() == plain.read_bytes()
     assert not (tmp_path / "watched/best.safetensors").exists()
-    without = [{k: v for k, v in line.items() if k != "verification"} for line in lines_of(tmp_path / "watched")]
-    assert _timeless(without) == _timeless(lines_of(tmp_path / "plain"))
+    without = [{k: v for k, v in line.items() if k != "verification"} for line in without_times(tmp_path / "watched")]
+    assert without == without_times(tmp_path / "plain")
 
 
 def test_a_stopped_run_goes_on_with_the_same_figures(face_set: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on_with_the_same_figures(face_set: Path, tmp_path: P
     with pytest.raises(StopError):
         train(experiment, tmp_path / "run", reporter=StopAt(2), clock=hours)
     train(experiment, tmp_path / "run", clock=hours)
-    assert _timeless(lines_of(tmp_path / "run")) == _timeless(lines_of(tmp_path / "unbroken"))
+    assert without_times(tmp_path / "run") == without_times(tmp_path / "unbroken")
 
 
 def test_another_pack_is_another_run(face_set: Path, tmp_path: Path) -> None:
@@ -196,7 +196,3 @@ def test_an_epoch_without_it_has_no_such_entry() -> None:
     report = EpochReport(1, 0.5, {"cross_entropy": 0.5}, 0.25, 0.1, 10.0)
     assert "verification" not in json.loads(report.line("plain"))
     assert json.loads(report._replace(verification={"lfw/eer": 0.5}).line("plain"))["verification"] == {"lfw/eer": 0.5}
-
-
-def _timeless(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
