@@ -34,7 +34,7 @@ from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.pretrained import Pretrained, open_pretrained
 from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress, load_progress, save_progress
 from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
-from facerec_oltr.engine.speedups import check_compiler
+from facerec_oltr.engine.speedups import check_compiler, refuse_narrow
 from facerec_oltr.engine.stage import Done, StageRun, plan
 from facerec_oltr.engine.verifying import Verification, open_verification
 from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
@@ -93,12 +93,16 @@ def train(
     _check_batch(experiment, data)
     pretrained = open_pretrained(experiment, data.shape)
     verification = open_verification(experiment, data.shape)
+    with torch.device("meta"):  # only to look at, so nothing is made
+        network = build_model(experiment, experiment.stages[-1], shape=data.shape, classes=data.classes, seed=0)
+    refuse_narrow(network.backbone, experiment.schedule, device)
     facts = describe(experiment, data, validation, pretrained, verification.fingerprints())
     on_first(lambda: claim(out, facts))
     finished = out / WEIGHTS_FILES["last"]
     if not agreed(finished.exists(), device=device)[0]:
         run = _Run(experiment, data, validation, pretrained, verification, out, device, reporter or Silent(), clock)
         run.stop, run.keep_last, run.readers = stop, keep_last, readers
+        run.learned = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         run.train()
     return finished
 
@@ -147,7 +151,7 @@ class _Run:
         self.verification, self.out, self.device = verification, out, device
         self.reporter, self.clock = reporter, clock
         self.stop: Callable[[], bool] = lambda: False
-        self.keep_last, self.readers = 1, 0
+        self.keep_last, self.readers, self.learned = 1, 0, 0
         self.checkpoints = out / "checkpoints"
         self.metrics_path = out / "metrics.jsonl"
         self.writes = rank_and_ranks()[0] == 0
@@ -265,14 +269,12 @@ class _Run:
     def _about(self) -> RunFacts:
         """What is about to be trained, for the reporter."""
         experiment, data = self.experiment, self.data
-        with torch.device("meta"):  # only to count, so nothing is made
-            learned = [weight for weight in self._fresh(experiment.stages[-1], 0).parameters() if weight.requires_grad]
         return RunFacts(
             method=experiment.method,
             dataset=experiment.dataset,
             images=len(data),
             classes=data.classes,
-            parameters=sum(weight.numel() for weight in learned),
+            parameters=self.learned,
             device=str(self.device),
             ranks=rank_and_ranks()[1],
             stages=tuple(plan(experiment, stage, data) for stage in experiment.stages),

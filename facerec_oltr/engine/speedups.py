@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Schedule
 
-_NARROW = 8  # channels, below which torch's CPU library writes past its memory; see _refuse_narrow
+_NARROW = 8  # channels, below which torch's CPU library writes past its memory; see refuse_narrow
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -41,13 +41,8 @@ def prepared(backbone: nn.Module, schedule: Schedule) -> nn.Module:
 
     Images come from decoders pixel by pixel, channels last. A convolution takes the layout of its input over, so the
     choice is made where images enter. Called before the optimiser is built, which keeps weights and their layout.
-
-    Raises:
-        ConfigError: the backbone is too narrow for channels last on a CPU.
     """
     layout = _LAYOUTS[schedule.memory_format]
-    if schedule.compile or layout is torch.channels_last:  # the compiler takes channels last by itself
-        _refuse_narrow(backbone)
     backbone.to(memory_format=layout)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
     backbone.register_forward_pre_hook(partial(_lay_out, layout))
     if schedule.compile:
@@ -60,14 +55,19 @@ def _lay_out(layout: torch.memory_format, module: nn.Module, inputs: tuple[Tenso
     return (images.contiguous(memory_format=layout), *inputs[1:]) if images.ndim == 4 else None
 
 
-def _refuse_narrow(backbone: nn.Module) -> None:
+def refuse_narrow(backbone: nn.Module, schedule: Schedule, device: torch.device) -> None:
     """Stop what would crash, or silently change memory that is not its own.
 
     On a CPU, torch 2.13's gradient of a 1×1 convolution with a stride over maps of fewer than 8 channels, channels
     last, ends in a segmentation fault or in "malloc(): corrupted"; from 8 channels on it does not, nor contiguous.
+
+    Raises:
+        ConfigError: the backbone is too narrow for channels last on a CPU.
     """
+    if device.type != "cpu" or not (schedule.compile or schedule.memory_format == "channels_last"):
+        return  # the compiler takes channels last by itself
     for name, module in backbone.named_modules():
-        if not isinstance(module, nn.Conv2d) or module.weight.device.type != "cpu":
+        if not isinstance(module, nn.Conv2d):
             continue
         if module.kernel_size == (1, 1) and module.stride != (1, 1) and module.in_channels < _NARROW:
             raise ConfigError(

@@ -44,6 +44,7 @@ CASES: dict[str, dict[str, str]] = {
         f"meta-embedding, {memory}": {"head": META.replace("MEMORY", memory), "losses": f"[{CE}, {CENTROIDS}]"}
         for memory in ("recomputed", "moving_average")
     },
+    "adamw, clipped": {"head": COSINE, "losses": f"[{CE}]", "schedule": "adamw"},
     "a head that all hold": {"head": '{kind="dot_product"}', "losses": f'[{CE}, {{loss={{kind="lifted"}}}}]'},
     "the authors' memory": {
         "head": META.replace("MEMORY", "parameter"),
@@ -55,7 +56,9 @@ WHOLE = ("a head that all hold", "the authors' memory")  # these are not split b
 
 def experiment_of(case: str, vectors: Path) -> Experiment:
     """The one stage of a case, on vectors behind a layer that learns."""
-    overrides = [f"stages.0.{key}={value}" for key, value in CASES[case].items()]
+    overrides = [f"stages.0.{key}={value}" for key, value in CASES[case].items() if key != "schedule"]
+    if "schedule" in CASES[case]:
+        overrides += ["schedule.optimizer=adamw", "schedule.learning_rate=0.01", "schedule.clip=0.05"]
     overrides += [f"data.path={vectors}", "stages.0.fc_add=10", "schedule.epochs=2", "schedule.batch_size=25"]
     return load_experiment("plain", "lfw_features", overrides=overrides)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.model import build_model
 from facerec_oltr.engine.run import train
-from facerec_oltr.engine.speedups import check_compiler, prepared
+from facerec_oltr.engine.speedups import check_compiler, prepared, refuse_narrow
 from facerec_oltr.errors import ConfigError
 from facerec_oltr.experiment import Experiment, Schedule
 
@@ -66,12 +66,16 @@ def test_names_values_outputs_and_gradients_stay(name: Any, face_set: Path) -> N
             torch.testing.assert_close(two.grad, one.grad, atol=1e-4 * float(one.grad.abs().max()) + 1e-5, rtol=1e-3)
 
 
-def test_a_narrow_backbone_keeps_to_the_layout_that_does_not_crash(face_set: Path) -> None:
+def test_a_narrow_backbone_keeps_to_the_layout_that_does_not_crash(face_set: Path, tmp_path: Path) -> None:
     """Its gradient once ended in a segmentation fault in torch's own code, from images that were channels last."""
     narrow, images = backbone(face_set, "backbone.width=4"), torch.randn(4, 3, 16, 16)
     for choice in ({"memory_format": "channels_last"}, {"compile": True}):
         with pytest.raises(ConfigError, match=r"backbone\.layer1\.0\.downsample\.0 has 4 channels, expected 8 or more"):
-            prepared(narrow, Schedule.model_validate({"epochs": 1, "batch_size": 2, **choice}))
+            refuse_narrow(narrow, Schedule.model_validate({"epochs": 1, "batch_size": 2, **choice}), CPU)
+    choices = [*TINY, f"data.path={face_set}", "backbone.width=4", "schedule.memory_format=channels_last"]
+    with pytest.raises(ConfigError, match="expected 8 or more for channels_last"):
+        train(load_experiment("plain", "att_lt", overrides=choices), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     prepared(narrow, Schedule(epochs=1, batch_size=2))
     narrow(images.contiguous(memory_format=torch.channels_last)).square().sum().backward()
     assert all(torch.isfinite(w.grad).all() for w in narrow.parameters() if w.grad is not None)
