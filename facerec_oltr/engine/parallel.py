@@ -6,6 +6,7 @@ any number of ranks. The run folder is the same for all: on several machines it 
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -139,9 +140,11 @@ def averaging(trunk: nn.Module, device: torch.device) -> nn.Module:
     """The trunk with its gradients averaged over ranks, where there are several and it has any."""
     if rank_and_ranks()[1] == 1 or not any(weight.requires_grad for weight in trunk.parameters()):
         return trunk
-    return DistributedDataParallel(
-        trunk, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
-    )
+    with warnings.catch_warnings():  # torch 2.13 has a new name for broadcast_buffers, which 2.6 does not know
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            trunk, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
+        )
 
 
 @torch.no_grad()
