@@ -7,36 +7,33 @@ several processes each reads its part of every batch (ranks.py), and all hold th
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from facerec_oltr.data import DataSet, augment, taken
+from facerec_oltr.data import DataSet, taken
 from facerec_oltr.engine.base_classes import few_shot_classes
 from facerec_oltr.engine.chance import StepSeeds, order_of, seeds_of
-from facerec_oltr.engine.drawn import drawn_rows
-from facerec_oltr.engine.model import Model, to_input, widened
+from facerec_oltr.engine.model import Model
 from facerec_oltr.engine.optimizer import build_optimizer, clipping
 from facerec_oltr.engine.parallel import Trunk, averaging, even_out, load_optimizer_state, whole_optimizer_state
-from facerec_oltr.engine.passes import accuracies, best_class, class_means
+from facerec_oltr.engine.passes import accuracies, class_means
 from facerec_oltr.engine.precision import Arithmetic
 from facerec_oltr.engine.prefetch import prefetch
 from facerec_oltr.engine.reporting import EpochReport, StagePlan, StepReport
 from facerec_oltr.engine.schedule import rate_factor
 from facerec_oltr.engine.speedups import prepared
+from facerec_oltr.engine.step import Step
 from facerec_oltr.errors import TrainingError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.heads import Moment
-from facerec_oltr.losses import Batch
 from facerec_oltr.metrics.shots import ShotAccuracies
-from facerec_oltr.ranks import gathered, own_part, rank_and_ranks, sum_over_ranks
-
-_NAMED = 8
+from facerec_oltr.ranks import own_part, rank_and_ranks
 
 
 def plan(experiment: Experiment, stage: Stage, data: DataSet) -> StagePlan:
@@ -103,22 +100,33 @@ class StageRun:
             for name, weight in self.model.backbone.named_parameters():
                 weight.requires_grad_(f"backbone.{name}" in self.new_weights)
         self.sampler = self.stage.sampler.build()
-        self.losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
-        for loss in self._losses_with_state():
-            loss.to(self.device)
+        losses = [(term.loss.kind, term.weight, term.loss.build()) for term in self.stage.losses]
         counts = np.bincount(self.data.labels, minlength=self.data.classes)
         self.counts = torch.from_numpy(counts).to(self.device)
         few_shot = few_shot_classes(self.experiment, counts)
         self.model.head.divide(torch.from_numpy(few_shot).to(self.device))
         known = known_classes(self.experiment, self.stage, self.data)
-        self.classes = None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device)
         self.images = np.flatnonzero(known[self.data.labels])
         prepared(self.model.backbone, schedule)
         self.optimizer = build_optimizer(schedule, self._groups())
-        self.clip = clipping(schedule, self.model)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.arithmetic = Arithmetic(schedule.precision, self.device)
-        self.trunk = averaging(Trunk(self.model), self.device)
+        self.step = Step(
+            stage=self.stage.name,
+            model=self.model,
+            trunk=averaging(Trunk(self.model), self.device),
+            losses=losses,
+            optimizer=self.optimizer,
+            clip=clipping(schedule, self.model),
+            arithmetic=self.arithmetic,
+            augment=self.experiment.augment,
+            data=self.data,
+            counts=self.counts,
+            classes=None if known.all() else torch.from_numpy(np.flatnonzero(known)).to(self.device),
+            device=self.device,
+        )
+        for loss in self._losses_with_state():
+            loss.to(self.device)
         self.done, self._begun = Done(), False
 
     def state(self) -> dict[str, Any]:
@@ -190,7 +198,7 @@ class StageRun:
         self.model.head.refresh(means, when)
 
     def _losses_with_state(self) -> list[nn.Module]:
-        return [loss for _, _, loss in self.losses if isinstance(loss, nn.Module)]
+        return [loss for _, _, loss in self.step.losses if isinstance(loss, nn.Module)]
 
     def _groups(self) -> list[dict[str, Any]]:
         stage, groups = self.stage, {"backbone": [], "new": [], "head": [], "memory": []}
@@ -231,7 +239,7 @@ class StageRun:
                 waited += loaded.waited
                 self._set_rates((epoch - 1) * self.steps_per_epoch + step)
                 place = f"epoch {epoch}, step {step + 1}"
-                values = self._step(batches[step], *loaded.value, seeds[step], place)
+                values = self.step(batches[step], *loaded.value, seeds[step], place)
                 count = len(batches[step])
                 seen, since = seen + count, since + count
                 sums = {name: self.done.sums.get(name, 0.0) + value * count for name, value in values.items()}
@@ -242,7 +250,7 @@ class StageRun:
                     step=step + 1,
                     steps=len(batches),
                     loss=sums["loss"] / seen,
-                    parts={kind: sums[kind] / seen for kind, _, _ in self.losses},
+                    parts={kind: sums[kind] / seen for kind, _, _ in self.step.losses},
                     accuracy=sums["correct"] / seen,
                     learning_rate=self.optimizer.param_groups[0]["lr"],
                     images_per_second=since / seconds,
@@ -274,79 +282,8 @@ class StageRun:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _step(
-        self, positions: np.ndarray, inputs: np.ndarray, own: np.ndarray, seeds: StepSeeds, place: str
-    ) -> dict[str, float]:
-        """Train on a batch of which this rank has read the inputs, those of its `own` positions."""
-        shown = gathered(torch.from_numpy(own), len(positions)).numpy()
-        skipped, positions = float((shown != positions).mean()), shown
-        labels = torch.from_numpy(self.data.labels[positions]).to(self.device)
-        torch.manual_seed(seeds.backbone)
-        with self.arithmetic.autocast():
-            features = gathered(self.trunk(self._changed(inputs, seeds)), len(positions))
-            torch.manual_seed(seeds.head)
-            images = torch.from_numpy(positions).to(self.device)
-            logits = widened(self.model.head.training_logits(features, labels, images))
-        batch = self._batch(features, logits, labels)
-        parts = [(kind, weight, loss(batch)) for kind, weight, loss in self.losses]
-        total = torch.stack([weight * value for _, weight, value in parts]).sum()
-        if not torch.isfinite(total):
-            raise TrainingError(
-                f"stage {self.stage.name!r}, {place}: the loss is {total.item()}; lower schedule.learning_rate, or "
-                f"look at {self._suspects(positions, logits)}"
-            )
-        if not self._move(total):
-            raise TrainingError(
-                f"stage {self.stage.name!r}, {place}: the gradients overflow float16 at every scale of the loss; lower "
-                "schedule.learning_rate, or take schedule.precision=bfloat16"
-            )
-        self.model.head.observe(features, labels)
-        best = best_class(batch.logits.detach(), self._columns(), sharded=batch.sharded)
-        figures = torch.stack([total, (best == labels).float().mean(), *(value for _, _, value in parts)])
-        names = ("loss", "correct", *(kind for kind, _, _ in parts))
-        return {"skipped": skipped, **dict(zip(names, figures.tolist(), strict=True))}
-
-    def _move(self, loss: Tensor) -> bool:
-        """Make the step: of a weight of which rows were drawn, on those rows alone."""
-        with ExitStack() as blocks:
-            for name, (index, rows) in self.model.head.drawn().items():
-                weight = self.model.head.get_parameter(name)
-                blocks.enter_context(drawn_rows(self.optimizer, weight, index, rows))
-            return self.arithmetic.step(loss, self.optimizer, self.clip)
-
-    def _suspects(self, positions: np.ndarray, logits: Tensor) -> str:
-        """Names of a batch whose loss is not finite: of the inputs with broken logits, unless all are broken."""
-        broken = sum_over_ranks((~torch.isfinite(logits).all(dim=1)).int()).cpu().numpy() > 0
-        some = positions[broken] if broken.any() and not broken.all() else positions
-        names = ", ".join(self.data.name(position) for position in some[:_NAMED].tolist())
-        more = f", … ({len(some)} in all)" if len(some) > _NAMED else ""
-        return (
-            f"what was in the batch{'' if some is positions else ' and has logits that are not finite'}: {names}{more}"
-        )
-
-    def _columns(self) -> Tensor | None:
-        """The classes that the columns of the loss's logits are of; None for all."""
-        columns = self.model.head.columns if self.classes is None else self.classes
-        return None if columns is None else columns.to(self.device)
-
-    def _batch(self, features: Tensor, logits: Tensor, labels: Tensor) -> Batch:
-        """What the loss sees: where only some classes are trained, drawn or held here, it knows of no others."""
-        memory, columns, sharded = self.model.head.memory, self._columns(), self.model.head.shard is not None
-        if columns is None:
-            return Batch(features, logits, labels, memory, self.counts)
-        if self.classes is not None:
-            logits, memory = logits[:, columns], None if memory is None else memory[columns]
-        place = torch.searchsorted(columns, labels).clamp_max(len(columns) - 1)
-        place = torch.where(columns[place] == labels, place, -1)
-        return Batch(features, logits, place, memory, self.counts[columns], sharded)
-
     def _set_rates(self, step: int) -> None:
         schedule = self.experiment.schedule
         factor = rate_factor(schedule, step, epochs=self.epochs, steps_per_epoch=self.steps_per_epoch)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-
-    def _changed(self, inputs: np.ndarray, seeds: StepSeeds) -> Tensor:
-        """The inputs on the device: images changed at random, vectors as they are."""
-        batch = to_input(torch.from_numpy(inputs).to(self.device))
-        return augment(batch, self.experiment.augment, seeds.generator()) if inputs.ndim == 4 else batch

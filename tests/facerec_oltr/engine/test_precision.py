@@ -74,7 +74,7 @@ def test_losses_and_memory_see_float32(precision: str, face_set: Path, monkeypat
         seen.append((batch.features.dtype, batch.logits.dtype, (batch.logits @ batch.logits.T).dtype))
         return batch.logits.square().mean()
 
-    run.losses = [("cross_entropy", 1.0, loss)]
+    run.step.losses = [("cross_entropy", 1.0, loss)]
     monkeypatch.setattr(model.head, "observe", lambda features, labels: seen.append((features.dtype,) * 3))
     next(run.train())
     assert set(seen) == {(torch.float32,) * 3}
@@ -122,7 +122,7 @@ def test_gradients_that_overflow_at_every_scale_are_an_error(vectors: Path) -> N
     experiment = on_vectors(vectors, "schedule.precision=float16", method="plain")
     model = build_model(experiment, experiment.stages[0], shape=(12,), classes=6, seed=0)
     run = StageRun(experiment, 0, model, [], experiment.data.build(), CPU)
-    run.losses = [("cross_entropy", 1.0, lambda batch: (batch.logits * 1e30).sum() * 0 + batch.logits.sum() * 1e9)]
+    run.step.losses = [("cross_entropy", 1.0, lambda batch: (batch.logits * 1e30).sum() * 0 + batch.logits.sum() * 1e9)]
     with pytest.raises(
         TrainingError, match=r"stage 'plain', epoch 4, step \d: the gradients overflow float16 at every"
     ):

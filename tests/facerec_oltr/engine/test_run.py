@@ -366,7 +366,7 @@ def test_a_stage_for_base_classes_shows_the_network_and_the_loss_no_others(face_
     batches = []
     load = run._load
     run._load = lambda positions, seeds: shown.extend(positions) or load(positions, seeds)
-    run.losses = [("watched", 1.0, lambda batch: batches.append(batch) or batch.logits.sum())]
+    run.step.losses = [("watched", 1.0, lambda batch: batches.append(batch) or batch.logits.sum())]
     assert [report.step for report in run._epoch(1)] == list(range(1, len(batches) + 1))
     assert len(shown) == 13  # of 14 images: 7, 4 and 2 of the base classes
     assert few not in data.labels[shown]
