@@ -13,7 +13,6 @@ A run that is killed is resumed by starting it again, and ends with the bytes of
 several processes the first writes; what it writes does not tell how many they were, so that any number may go on.
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch
 
 from facerec_oltr.data import DataSet
 from facerec_oltr.engine.base_classes import few_shot_classes
+from facerec_oltr.engine.before import check_batch, check_room, validation_split
 from facerec_oltr.engine.best import BestWeights
 from facerec_oltr.engine.checkpoint import load_weights, save_weights
 from facerec_oltr.engine.finished import WEIGHTS_FILES
@@ -37,14 +37,13 @@ from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
 from facerec_oltr.engine.speedups import check_compiler, refuse_narrow
 from facerec_oltr.engine.stage import Done, StageRun, plan
 from facerec_oltr.engine.verifying import Verification, open_verification
-from facerec_oltr.errors import CheckpointError, DataError, StoppedError, TrainingError
+from facerec_oltr.errors import CheckpointError, StoppedError
 from facerec_oltr.experiment import Experiment, Stage
 from facerec_oltr.metrics.shots import ShotAccuracies
 from facerec_oltr.ranks import rank_and_ranks
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _BYTES_A_SECOND = 5e6  # of the network, between two checkpoints: a disk writes some 50 times as fast
-_COPIES = 6  # of the network's bytes: the moment before and the next, each with its momentum, and two sets of weights
 
 
 def train(
@@ -88,9 +87,9 @@ def train(
     device = device or torch.device("cpu")
     Arithmetic(experiment.schedule.precision, device)  # what the device cannot do is known before a folder is made
     check_compiler(experiment.schedule, device)
-    data, validation = experiment.data.build(), _validation(experiment)
+    data, validation = experiment.data.build(), validation_split(experiment)
     few_shot_classes(experiment, np.bincount(data.labels, minlength=data.classes))  # as is what the data lack
-    _check_batch(experiment, data)
+    check_batch(experiment, data)
     pretrained = open_pretrained(experiment, data.shape)
     verification = open_verification(experiment, data.shape)
     with torch.device("meta"):  # only to look at, so nothing is made
@@ -105,33 +104,6 @@ def train(
         run.learned = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         run.train()
     return finished
-
-
-def _check_batch(experiment: Experiment, data: DataSet) -> None:
-    size, ranks = experiment.schedule.batch_size, rank_and_ranks()[1]
-    if size > len(data):
-        raise TrainingError(
-            f"schedule.batch_size is {size:,}, more than the {len(data):,} inputs of the training split; "
-            f"set it to {len(data):,} or less"
-        )
-    if ranks > 1 and size < 4 * ranks:  # an epoch's batches are made near equal, so some are half as large
-        raise TrainingError(
-            f"schedule.batch_size is {size:,} for {ranks} processes together, expected 4 or more for each; "
-            f"set it to {4 * ranks:,} or more, or start fewer processes"
-        )
-
-
-def _validation(experiment: Experiment) -> DataSet | None:
-    """The validation split, if the data set has one and it is to be measured."""
-    if not experiment.schedule.validate_every or "val" not in experiment.data.splits():
-        return None
-    try:
-        validation = experiment.data.build("val")
-        if not len(validation):
-            raise DataError(f"{experiment.dataset}: the split 'val' is empty")
-    except DataError as error:
-        raise DataError(f"{error}; to train without validation: --set schedule.validate_every=0") from None
-    return validation
 
 
 class _Run:
@@ -253,7 +225,7 @@ class _Run:
         if progress.model is not None:
             model.load(progress.model, str(self.checkpoints))
         size = sum(weight.nbytes for weight in model.state_dict().values())
-        self._check_room(size)
+        check_room(self.out, size)
         self.pause = max(_SECONDS_BETWEEN_CHECKPOINTS, size / _BYTES_A_SECOND)
         if rank_and_ranks()[1] > 1 and stage.splits_by_class:
             model.head.split(self.data.classes)
@@ -279,16 +251,6 @@ class _Run:
             ranks=rank_and_ranks()[1],
             stages=tuple(plan(experiment, stage, data) for stage in experiment.stages),
         )
-
-    def _check_room(self, size: int) -> None:
-        """A disk without room for a network of `size` bytes is an error before the epoch, not after it."""
-        need = _COPIES * size
-        free = shutil.disk_usage(self.out).free
-        if free < need:
-            raise CheckpointError(
-                f"{self.out}: the disk has {free / 1e6:,.0f} MB left, expected {need / 1e6:,.0f} MB for checkpoints; "
-                "make room, or give another --out"
-            )
 
     def _fresh(self, stage: Stage, index: int) -> Model:
         seed = self.experiment.seed * 1000 + index

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from facerec_oltr.engine import before
 from facerec_oltr.engine.checkpoint import load_weights
 from facerec_oltr.engine.run import train
+from facerec_oltr.errors import TrainingError
 
 from .conftest import on_vectors
 
@@ -105,10 +107,7 @@ def test_what_stops_one_rank_is_said_by_the_other_too(vectors: Path, tmp_path: P
 
 @pytest.mark.parametrize("size", [2, 7])
 def test_a_batch_too_small_for_the_processes_is_refused(size: int, vectors: Path, tmp_path: Path) -> None:
-    from facerec_oltr.engine import run as run_module
-    from facerec_oltr.errors import TrainingError
-
     with pytest.MonkeyPatch.context() as patched, pytest.raises(TrainingError, match=r"set it to 8 or more, or start"):
-        patched.setattr(run_module, "rank_and_ranks", lambda: (0, 2))
+        patched.setattr(before, "rank_and_ranks", lambda: (0, 2))
         train(on_vectors(vectors, f"schedule.batch_size={size}"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
