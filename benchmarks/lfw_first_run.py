@@ -154,7 +154,9 @@ def killed_and_resumed(out: Path) -> dict[str, Any]:
         print(f"killed in the stage {kills[-1]}", flush=True)
     facerec(*words, "--out", killed)
     digests = [hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest() for run in (unbroken, killed)]
-    same_figures = [[{**line, "images_per_second": 0} for line in epochs(run)] for run in (unbroken, killed)]
+    same_figures = [
+        [{**line, "images_per_second": 0, "waiting": 0} for line in epochs(run)] for run in (unbroken, killed)
+    ]
     result = {
         "changed": list(SHORT),
         "killed": kills,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from facerec_oltr.data import DataSet, taken
 from facerec_oltr.engine.base_classes import few_shot_classes
@@ -257,11 +257,13 @@ class StageRun:
                     waiting=min(waited / seconds, 1.0),
                 )
 
-    def _load(self, positions: np.ndarray, seeds: StepSeeds) -> tuple[np.ndarray, np.ndarray]:
+    def _load(self, positions: np.ndarray, seeds: StepSeeds) -> tuple[Tensor, np.ndarray]:
         """This rank's part of a step's inputs, and the positions that they really are of; in a thread of its own."""
         own = own_part(positions)
         crop = self.experiment.augment.crop((seeds.crop,)) if len(self.data.shape) == 3 else None
-        inputs = self.data.batch(own, crop)
+        inputs = torch.from_numpy(self.data.batch(own, crop))
+        if self.device.type == "cuda":
+            inputs = inputs.pin_memory()  # so that its copy to the device need not wait for the step before
         return inputs, taken(self.data, own)
 
     def _check_weights(self, epoch: int) -> None:

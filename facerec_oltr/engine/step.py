@@ -58,7 +58,7 @@ class Step:
     device: torch.device
 
     def __call__(
-        self, positions: np.ndarray, inputs: np.ndarray, own: np.ndarray, seeds: StepSeeds, place: str
+        self, positions: np.ndarray, inputs: Tensor, own: np.ndarray, seeds: StepSeeds, place: str
     ) -> dict[str, float]:
         """Train on a batch: mean losses, the share told right, and that of stand-ins for damaged images, by name.
 
@@ -134,7 +134,7 @@ class Step:
         place = torch.where(columns[place] == labels, place, -1)
         return Batch(features, logits, place, memory, self.counts[columns], sharded)
 
-    def _changed(self, inputs: np.ndarray, seeds: StepSeeds) -> Tensor:
+    def _changed(self, inputs: Tensor, seeds: StepSeeds) -> Tensor:
         """The inputs on the device: images changed at random, vectors as they are."""
-        batch = to_input(torch.from_numpy(inputs).to(self.device))
+        batch = to_input(inputs.to(self.device, non_blocking=True))
         return augment(batch, self.augment, seeds.generator()) if inputs.ndim == 4 else batch
