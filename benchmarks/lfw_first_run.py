@@ -302,7 +302,8 @@ def main() -> None:
         "test_searches": measure_searches_of(out, models),
         "killed": killed_and_resumed(out),
     }
-    del result["experiment"]["experiment"]["data"]["path"], result["experiment"]["experiment"]["watch"]
+    experiment = result["experiment"]["experiment"]
+    del experiment["data"]["path"], experiment["watch"], result["experiment"]["made_with"]["git_commit"]
     write_whole(out / "lfw_first_run.json", (summary(result) + "\n").encode())
     print(table("pairs", result["test_pairs"]), table("searches", result["test_searches"]), sep="\n\n")
     print(json.dumps(result["killed"], indent=2))
