@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .rank import CASES, WHOLE, drawn, experiment_of, on_images, trained
+from facerec_oltr import ranks as ranks_module
+from facerec_oltr.config import load_experiment
+from facerec_oltr.engine.model import build_model
+from facerec_oltr.engine.stage import StageRun
+
+from .rank import CASES, CPU, WHOLE, drawn, experiment_of, on_images, trained
 
 RANK, ROOT = Path(__file__).with_name("rank.py"), Path(__file__).parents[3]
 Found = dict[str, dict[str, np.ndarray]]
@@ -97,3 +102,26 @@ def test_the_loss_of_drawn_classes_is_a_loop_over_them(ranks: int, vectors: Path
     assert len(rest) or ranks == 1
     np.testing.assert_array_equal(found["after head.weight"][rest], found["head.weight"][rest])
     assert (found["after head.weight"][columns] != found["head.weight"][columns]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("method", ["plain", "plain_balanced"])
+def test_the_parts_of_all_ranks_are_the_epoch_of_one_process(
+    method: str, ranks: int, vectors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No image is repeated or lost: there is no padding at all."""
+    overrides = (f"data.path={vectors}", "schedule.epochs=2", "schedule.batch_size=25")
+    experiment = load_experiment(method, "lfw_features", overrides=overrides)
+    data = experiment.data.build()
+    model = build_model(experiment, experiment.stages[0], shape=data.shape, classes=data.classes, seed=0)
+    run = StageRun(experiment, 0, model, [], data, CPU)
+    for epoch in (1, 2):
+        for batch in run._batches(epoch):
+            parts = []
+            for rank in range(ranks):
+                monkeypatch.setattr(ranks_module, "rank_and_ranks", lambda rank=rank: (rank, ranks))
+                parts.append(ranks_module.own_part(batch))
+            np.testing.assert_array_equal(np.concatenate(parts), batch)
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        if method == "plain":
+            assert sorted(np.concatenate(run._batches(epoch)).tolist()) == list(range(len(data)))
