@@ -3,14 +3,14 @@
     OMP_NUM_THREADS=1 python benchmarks/class_scaling.py --classes 1000 10000 100000 --rounds 5 --ranks
     OMP_NUM_THREADS=1 python benchmarks/class_scaling.py --classes 1000000 --rounds 3
 
-A step is the engine's own (StageRun): the head on features that need a gradient (a layer of D × D lies before them), the
-loss, backward, SGD with momentum and weight decay, and the training accuracy that is reported. The peer is F.linear,
-F.cross_entropy and torch's SGD, nothing else. B = 128, D = 512, float32.
+A step is the engine's own (StageRun): the head on features that need a gradient (a layer of D × D lies before them),
+the loss, backward, SGD with momentum and weight decay, and the training accuracy that is reported. The peer is
+F.linear, F.cross_entropy and torch's SGD, nothing else. B = 128, D = 512, float32.
 
-Each measurement has a process of its own, and the heads take turns. A round's figure is the mean of its steps after one
-that warms up, a row's the median of the rounds. Peak memory is what the process holds at most over what it held before it
-built anything, after a step of another, tiny head. Under Linux the high-water mark can be set back, so that building a
-head and training it are told apart. "Predicted" is `predicted`, below, as docs/scaling.md derives it.
+Each measurement has a process of its own, and the heads take turns. A round's figure is the mean of its steps after
+one that warms up, a row's the median of the rounds. Peak memory is what the process holds at most over what it held
+before it built anything, after a step of another, tiny head. Under Linux the high-water mark can be set back, so that
+building a head and training it are told apart. "Predicted" is `predicted`, as docs/scaling.md derives it.
 
 Results join those of other sizes in class_scaling.json; class_scaling_plot.py draws them.
 """
@@ -220,7 +220,9 @@ def main() -> None:
     parser.add_argument("--ranks", action="store_true", help="measure two processes together too, at 100,000 classes")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    known = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {"rows": []}
+    known: dict[str, Any] = {"rows": []}
+    if arguments.out.exists():
+        known = json.loads(arguments.out.read_text(encoding="utf-8"))
     for classes in arguments.classes:
         new = rows_of(classes, arguments.rounds, arguments.heads)
         replaced = {(row["classes"], row["head"]) for row in new}
