@@ -8,7 +8,7 @@ under the same name, gather around a centre of their own (sub-centre ArcFace, De
 With `sample` below 1 each step compares the batch with that share of the classes alone: the batch's own, and others
 drawn at random (PartialFC, An et al., CVPR 2022). A step then costs that share of the products, the gradient and the
 optimiser's work. Classes that were not drawn rest: unlike in arcface_torch's second PartialFC, neither their momentum
-nor weight decay moves them. It pays from about a million classes on.
+nor weight decay moves them. What a whole step gains depends on the backbone; docs/scaling.md has it measured.
 
 The squashed form is the authors' ``CosNorm``: n/(1+n) · v/n with n = ‖v‖, written without the division by n that
 gives NaN at v = 0. (Their paper's equation 6 has n²/(1+n²); the authors call that a misprint.)

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,3 +199,8 @@ def sparse_set(tmp_path: Path) -> Path:
             writer.write(key, pack(Header(0, float(place // 3), key), b"image %d" % key))
     (folder / "property").write_text("2,112,112\n")
     return folder
+
+
+def worker_threads() -> list[str]:
+    """The names of pool threads that are alive; libraries of other tests may keep threads of their own."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("ThreadPoolExecutor", "flush"))]

@@ -17,6 +17,8 @@ from recordio_tools.images import encode_rgb, fit_square, read_rgb
 from recordio_tools.packing import Packed, pack_folder, pack_listing
 from recordio_tools.photos import Photos
 
+from .conftest import worker_threads
+
 FILES = ["manifest.json", "property", "train.idx", "train.lst", "train.rec"]
 
 
@@ -232,7 +234,7 @@ def test_an_error_of_our_own_in_a_worker_is_not_swallowed(
         with pytest.raises(ZeroDivisionError):
             pack_folder(photos, tmp_path / "set", workers=workers, skip_unreadable=True)
     assert not names(tmp_path)
-    assert threading.active_count() == 1
+    assert worker_threads() == []
 
 
 def test_workers_below_one(photos: Path, tmp_path: Path) -> None:

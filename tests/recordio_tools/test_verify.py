@@ -3,7 +3,6 @@
 import random
 import re
 import struct
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from recordio_tools.errors import DamageError, RecordIOError, SourceError
 from recordio_tools.images import encode_rgb
 from recordio_tools.rebuild import rebuild
 from recordio_tools.verify import Report, verify
+
+from .conftest import worker_threads
 
 MAGIC = b"\x0a\x23\xd7\xce"
 LAYOUTS = ("face2rec2", "RecBuilder", "SeqRecBuilder")
@@ -580,7 +581,7 @@ def test_the_number_of_workers_changes_no_finding(tmp_path: Path) -> None:
     assert (counts["framing.bad-flag"], counts["image.undecodable"], counts["image.too-large"]) == (2, 9, 5)
     keys = [one.key for one in reports[0].findings if one.code == "image.undecodable"]
     assert keys == [0, 7, 14, 21, 28, 35, 42, 49, 56]
-    assert threading.active_count() == 1
+    assert worker_threads() == []
     with pytest.raises(SourceError, match="0 workers were given, expected 1 or more"):
         verify(folder, decode=True, workers=0)
 
@@ -598,7 +599,7 @@ def test_an_interrupt_or_a_fault_of_ours_ends_all_workers(
     monkeypatch.setattr("recordio_tools.checks.table.decode_rgb", broken)
     with pytest.raises(error):
         verify(home.folder, decode=True, workers=workers)
-    assert threading.active_count() == 1
+    assert worker_threads() == []
 
 
 def test_a_million_faults_are_counted_not_kept(tmp_path: Path) -> None:
