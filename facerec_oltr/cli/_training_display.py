@@ -160,7 +160,7 @@ class LineReporter:
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock = say, clock
-        self._epochs, self._said, self._said_in = 0, 0.0, 0
+        self._epochs, self._said, self._said_in, self._epoch_began = 0, 0.0, 0, 0.0
         self._pace, self._measured = Pace(clock), Measured()
 
     def run_begins(self, facts: RunFacts) -> None:
@@ -170,14 +170,15 @@ class LineReporter:
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         """Say what begins, or goes on."""
         self._epochs, self._said, self._said_in = epochs, self._clock(), 0
+        self._epoch_began = self._said
         self._pace, self._measured = Pace(self._clock), Measured()
         resumed = f", {epochs_done} of them done before" if epochs_done else ""
         self._say(f"stage {stage.name}: {counted(epochs, 'epoch')}{resumed}")
 
     def step_ends(self, stage: Stage, report: StepReport) -> None:
-        """Say how the epoch goes, if it is time to."""
+        """Say how the epoch goes, if it is time to, and it has gone on for long: a short one is told of at its end."""
         self._pace.reaches(_epochs_done(report))
-        if self._clock() - self._said >= _SECONDS_BETWEEN_LINES:
+        if self._clock() - max(self._said, self._epoch_began) >= _SECONDS_BETWEEN_LINES:
             self._said_in = report.epoch
             self._tell(stage, report, f", step {report.step:,}/{report.steps:,}")
 
@@ -188,6 +189,7 @@ class LineReporter:
         due = self._clock() - self._said >= _SECONDS_BETWEEN_LINES
         if due or report.epoch in (self._epochs, self._said_in):
             self._tell(stage, report, "")
+        self._epoch_began = self._clock()
 
     def _tell(self, stage: Stage, report: StepReport | EpochReport, step: str) -> None:
         self._said = self._clock()

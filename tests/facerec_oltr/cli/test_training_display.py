@@ -191,11 +191,8 @@ def test_short_epochs_are_told_of_now_and_then(clock: Clock) -> None:
         clock.now += 3
         reporter.step_ends(PLAIN, STEP._replace(epoch=number, step=1, steps=1))
         reporter.epoch_ends(PLAIN, EPOCH._replace(epoch=number))
-    assert [line.split(":")[1] for line in said] == [
-        " 12 epochs",
-        *(" epoch 4/12, step 1/1", " epoch 4/12", " epoch 8/12, step 1/1", " epoch 8/12", " epoch 12/12, step 1/1"),
-        " epoch 12/12",
-    ]
+    told = [line.split(":")[1] for line in said]  # at their ends alone
+    assert told == [" 12 epochs", " epoch 4/12", " epoch 8/12", " epoch 12/12"]
 
 
 def test_time_left_is_by_the_steps_since_the_first(clock: Clock) -> None:
