@@ -87,15 +87,15 @@ def accuracies(
     """
     model.eval()
     decided = np.empty(len(data), np.int64)
-    sharded = model.head.shard is not None
-    columns = None if not sharded else model.head.columns
+    shard = model.head.shard  # not the head's `columns`, which may be those of the last step's draw
+    columns = None if shard is None else torch.arange(shard.start, shard.stop)
     for start in range(0, len(data), _BATCH):
         positions = np.arange(start, min(start + _BATCH, len(data)))
         part = next(clean_batches(data, device, own_part(positions)), None)
         with arithmetic.autocast():
             features = torch.empty(0, model.features_size, device=device) if part is None else model.features(part[1])
             logits = widened(model.head(gathered(features, len(positions))))
-        decided[positions] = best_class(logits, columns, sharded=sharded).cpu().numpy()
+        decided[positions] = best_class(logits, columns, sharded=shard is not None).cpu().numpy()
     return shot_accuracies(decided, data.labels, counts.cpu().numpy(), shots)
 
 

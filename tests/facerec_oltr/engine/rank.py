@@ -115,13 +115,19 @@ def drawn(vectors: Path) -> dict[str, Any]:
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     if rank_and_ranks()[1] > 1:
         model.head.split(data.classes)
-    run = StageRun(experiment, 0, model, [], data, CPU)
+    run = StageRun(experiment, 0, model, [], data, CPU, validation=data)
     positions = run._batches(1)[0]
     report = next(run._epoch(1))
     assert model.head.columns is not None
     after = {f"after {name}": value.numpy() for name, value in whole_state(model).items()}
+    validated = run.validate()
+    assert validated is not None
     columns = model.head.columns.numpy()
-    return before | after | {"positions": positions, "columns": columns, "loss": np.array(report.loss)}
+    return (
+        before
+        | after
+        | {"positions": positions, "columns": columns, "loss": np.array(report.loss), "micro": validated.micro}
+    )
 
 
 def overflow(rank: int) -> dict[str, Any]:

@@ -97,6 +97,10 @@ def test_the_loss_of_drawn_classes_is_a_loop_over_them(ranks: int, vectors: Path
         assert own in columns
         total += np.log(np.exp(logits[columns]).sum()) - logits[own]
     assert found["loss"] == pytest.approx(total / len(found["positions"]), rel=1e-5)
+    weight = found["after head.weight"].astype(float)
+    v = np.maximum(x @ found["after fc_add.weight"].astype(float).T + found["after fc_add.bias"], 0)
+    decided = (v @ (weight / np.linalg.norm(weight, axis=1, keepdims=True)).T).argmax(axis=1)
+    assert found["micro"] == pytest.approx((decided == labels).mean())  # of all classes, drawn or not
     rest = np.setdiff1d(np.arange(6), columns)
     assert len(set(columns.tolist())) == len(columns)
     assert len(rest) or ranks == 1
