@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facerec_oltr.ranks import rank_and_ranks
+from facerec_oltr.ranks import own_part
 
 Moment = Literal["stage begins", "epoch begins", "stage ends"]
 
@@ -47,8 +47,7 @@ class Head(nn.Module):
 
         Rank r of W holds a contiguous range; no two ranges differ in length by more than one.
         """
-        rank, ranks = rank_and_ranks()
-        own = np.array_split(np.arange(classes), ranks)[rank]
+        own = own_part(np.arange(classes))
         self.shard = range(int(own[0]), int(own[-1]) + 1)
         for name in self.by_class:
             weight = self.get_parameter(name) if name in dict(self.named_parameters()) else self.get_buffer(name)
