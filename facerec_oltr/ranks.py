@@ -79,8 +79,7 @@ def rows_on_first(rows: Tensor) -> Tensor:
     if ranks == 1:
         return rows
     sizes = stacked(torch.tensor(len(rows), device=rows.device)).tolist()
-    padded = rows.new_zeros(max(sizes), *rows.shape[1:])
-    padded[: len(rows)] = rows
+    padded = _padded(rows, max(sizes))
     parts = [torch.empty_like(padded) for _ in range(ranks)] if rank == 0 else None
     dist.gather(padded, parts, 0)
     return rows if parts is None else torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
@@ -114,20 +113,16 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor, count: int) -> Tensor:
         rank, ranks = rank_and_ranks()
-        ctx.places = [(places[0], len(places)) if len(places) else (0, 0) for places in _split(count, ranks)]
-        most = max(size for _, size in ctx.places)
-        padded = part.new_zeros(most, *part.shape[1:])
-        padded[: len(part)] = part
-        assert len(part) == ctx.places[rank][1], (len(part), ctx.places[rank])
-        parts = stacked(padded)
-        return torch.cat([parts[other, :size] for other, (_, size) in enumerate(ctx.places)])
+        sizes = [len(places) for places in np.array_split(np.arange(count), ranks)]  # as own_part cuts
+        assert len(part) == sizes[rank], (len(part), sizes)
+        ctx.start, ctx.size = sum(sizes[:rank]), sizes[rank]
+        parts = stacked(_padded(part, max(sizes)))
+        return torch.cat([parts[other, :size] for other, size in enumerate(sizes)])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        rank, ranks = rank_and_ranks()
-        start, size = ctx.places[rank]
-        return upstream[0][start : start + size] * ranks, None
+        return upstream[0][ctx.start : ctx.start + ctx.size] * rank_and_ranks()[1], None
 
 
 class _IntoShards(torch.autograd.Function):
@@ -152,5 +147,8 @@ class _OutOfShards(torch.autograd.Function):
         return upstream[0]
 
 
-def _split(count: int, ranks: int) -> list[npt.NDArray[np.int64]]:
-    return np.array_split(np.arange(count), ranks)
+def _padded(rows: Tensor, most: int) -> Tensor:
+    """`rows` and zeros, `most` in all: what crosses has one shape on all ranks."""
+    padded = rows.new_zeros(most, *rows.shape[1:])
+    padded[: len(rows)] = rows
+    return padded
