@@ -15,6 +15,7 @@ several processes the first writes; what it writes does not tell how many they w
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -99,35 +100,45 @@ def train(
     on_first(lambda: claim(out, facts))
     finished = out / WEIGHTS_FILES["last"]
     if not agreed(finished.exists(), device=device)[0]:
-        run = _Run(experiment, data, validation, pretrained, verification, out, device, reporter or Silent(), clock)
-        run.stop, run.keep_last, run.readers = stop, keep_last, readers
-        run.learned = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
-        run.train()
+        _Run(
+            experiment,
+            data,
+            validation,
+            pretrained,
+            verification,
+            out,
+            device,
+            reporter or Silent(),
+            clock,
+            stop,
+            keep_last,
+            readers,
+            learned=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+        ).train()
     return finished
 
 
+@dataclass
 class _Run:
-    def __init__(
-        self,
-        experiment: Experiment,
-        data: DataSet,
-        validation: DataSet | None,
-        pretrained: Pretrained | None,
-        verification: Verification,
-        out: Path,
-        device: torch.device,
-        reporter: Reporter,
-        clock: Callable[[], float],
-    ) -> None:
-        self.experiment, self.data, self.validation, self.pretrained = experiment, data, validation, pretrained
-        self.verification, self.out, self.device = verification, out, device
-        self.reporter, self.clock = reporter, clock
-        self.stop: Callable[[], bool] = lambda: False
-        self.keep_last, self.readers, self.learned = 1, 0, 0
-        self.checkpoints = out / "checkpoints"
-        self.metrics_path = out / "metrics.jsonl"
+    experiment: Experiment
+    data: DataSet
+    validation: DataSet | None
+    pretrained: Pretrained | None
+    verification: Verification
+    out: Path
+    device: torch.device
+    reporter: Reporter
+    clock: Callable[[], float]
+    stop: Callable[[], bool]
+    keep_last: int
+    readers: int
+    learned: int
+
+    def __post_init__(self) -> None:
+        self.checkpoints = self.out / "checkpoints"
+        self.metrics_path = self.out / "metrics.jsonl"
         self.writes = rank_and_ranks()[0] == 0
-        self.number, self.saved_at, self.pause = 0, clock(), 0.0
+        self.number, self.saved_at, self.pause = 0, self.clock(), 0.0
 
     def train(self) -> None:
         on_first(lambda: self.checkpoints.mkdir(exist_ok=True))
