@@ -6,7 +6,6 @@ person, half two. A pair of one person's photos is drawn from all such pairs, of
 who has many photos does not decide. Seeded: the same set, people and numbers give the same bytes.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -15,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recordio_tools.errors import FaceSetError, PlanError, SourceError
+from recordio_tools.errors import PlanError
 from recordio_tools.faces import FaceSet
 from recordio_tools.index import Int64s
+from recordio_tools.left_out import read_left_out
 from recordio_tools.pack_folder import new_pack, write_pack
 from recordio_tools.verification import VerificationPack, gather
 
@@ -108,7 +108,7 @@ def draw_pack(
         PlanError: As `draw_pairs`.
     """
     faces = FaceSet(source)
-    people = np.unique(faces.labels) if left_out_by is None else _left_out(Path(left_out_by), faces)
+    people = np.unique(faces.labels) if left_out_by is None else read_left_out(Path(left_out_by), faces).labels
     pairs, same = draw_pairs(faces.labels, people, rule)
     made = gather(Path(source), (bytes(faces.encoded(place)) for place in pairs.ravel().tolist()), same)
     origin = {"fingerprint": faces.fingerprint, "people": len(people), "left_out": left_out_by is not None}
@@ -160,25 +160,3 @@ def _of_two(
         one, other = sorted(rng.choice(len(fold), 2, replace=False).tolist())
         drawn[int(rng.choice(images[fold[one]])), int(rng.choice(images[fold[other]]))] = None
     return list(drawn)
-
-
-def _left_out(manifest: Path, faces: FaceSet) -> Int64s:
-    """The labels of those whom a cut left out."""
-    try:
-        table = json.loads(manifest.read_bytes())
-        source = str(table["source"]["fingerprint"])
-        people = np.array([int(person["source_label"]) for person in table["open"]], np.int64)
-    except OSError as error:
-        raise SourceError(f"{manifest}: cannot be read ({error.strerror}); expected a manifest.json") from None
-    except (ValueError, TypeError, LookupError):
-        raise FaceSetError(
-            f"{manifest}: is no manifest of recordio build-lt; look for manifest.json in the folder that it made"
-        ) from None
-    if source != faces.fingerprint:
-        raise FaceSetError(
-            f"{manifest}: was cut from another set than {faces.path}, so its numbers name other people; give the set "
-            "that it was cut from"
-        )
-    if not np.isin(people, faces.labels).all():
-        raise FaceSetError(f"{manifest}: names people of whom {faces.path} has no image; cut the set again")
-    return people

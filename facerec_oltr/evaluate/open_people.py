@@ -1,12 +1,13 @@
 """Whom a training split left out: the people an open-world evaluation may use."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from facerec_oltr.errors import DataError
 from recordio_tools import FaceSet
+from recordio_tools.errors import FaceSetError, SourceError
+from recordio_tools.left_out import read_left_out
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,9 @@ class OpenPeople:
             DataError: it is missing, no such manifest, leaves nobody out, or was cut from another set.
         """
         try:
-            table = json.loads(manifest.read_text(encoding="utf-8"))
-            labels = tuple(int(person["source_label"]) for person in table["open"])
-            source, output = str(table["source"]["fingerprint"]), table["output"]
-            trained = int(output["identities"]), int(output["images"])
-        except OSError as error:
-            raise DataError(f"{manifest}: cannot be read ({error.strerror}); expected a manifest.json") from error
-        except (ValueError, KeyError, TypeError):
-            raise DataError(
-                f"{manifest}: is not a manifest of: recordio build-lt; look for manifest.json in the folder it made"
-            ) from None
-        if not labels:
+            labels, *trained = read_left_out(manifest, faces)
+        except (SourceError, FaceSetError) as error:
+            raise DataError(str(error)) from None
+        if not len(labels):
             raise DataError(f"{manifest}: leaves nobody out; cut the set with fewer --identities")
-        if source != faces.fingerprint:
-            raise DataError(
-                f"{manifest}: was cut from another set than {faces.path}, so its numbers name other people; "
-                "give the set that it was cut from"
-            )
-        return cls(labels, *trained)
+        return cls(tuple(labels.tolist()), *trained)

@@ -111,7 +111,7 @@ def test_what_is_no_manifest_of_this_set(tmp_path: Path, recordio: Run) -> None:
     (tmp_path / "list.json").write_text("[]")
     for manifest, error, said in (
         (tmp_path / "cut/manifest.json", FaceSetError, "was cut from another set"),
-        (tmp_path / "list.json", FaceSetError, "is no manifest of recordio build-lt"),
+        (tmp_path / "list.json", FaceSetError, "is not a manifest of: recordio build-lt"),
         (tmp_path / "none.json", SourceError, "cannot be read"),
     ):
         with pytest.raises(error, match=said):
