@@ -54,7 +54,7 @@ clean:
 	touch $@
 
 .venv/test.stamp: .venv/run.stamp
-	$(PIP) --editable '.[export]' --group test
+	$(PIP) --editable '.[export,encryption]' --group test
 	touch $@
 
 .venv/check.stamp: .venv/test.stamp

@@ -1,0 +1,179 @@
+"""The two things that a gallery stands on, so that either can be another database.
+
+A **store** is the truth: transactional, shared by several processes, durable once a call has returned. An **index** is
+derived from it and never the only copy. What is above them sees these promises alone; one suite of contract tests runs
+on every kind of each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from facerec_oltr.gallery.records import (
+    AuditEntry,
+    Block,
+    Calibration,
+    Cohort,
+    Delta,
+    Enrolment,
+    Finding,
+    GalleryFacts,
+    GalleryState,
+    Ids,
+    NewTemplate,
+    PersonRecord,
+    PersonSummary,
+    Receipt,
+    Vectors,
+)
+
+
+class Store(Protocol):
+    """Who is enrolled. Every method is one transaction, and raises GalleryError with one clear line."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for messages and for what lies beside it."""
+        ...
+
+    def close(self) -> None:
+        """Close it; nothing can be asked afterwards."""
+        ...
+
+    def facts(self) -> GalleryFacts:
+        """What never changes."""
+        ...
+
+    def state(self) -> GalleryState:
+        """The size now, and the change counter."""
+        ...
+
+    def people(self) -> list[PersonSummary]:
+        """Everybody, in order of enrolment."""
+        ...
+
+    def person(self, name: str) -> PersonRecord | None:
+        """All that is held on somebody; None where nobody has this name."""
+        ...
+
+    def names(self, identities: Sequence[int]) -> dict[int, str]:
+        """The names of identities by number; one that is gone is left out."""
+        ...
+
+    def owner(self, photo_sha256: str) -> str | None:
+        """Under which name a photo is enrolled, if it is."""
+        ...
+
+    def enrol(
+        self,
+        name: str,
+        templates: Sequence[NewTemplate],
+        *,
+        consent: str | None = None,
+        expires: str | None = None,
+        replace: bool = False,
+    ) -> list[Enrolment]:
+        """Add templates to a name, all or none; a photo that is enrolled already stays where it is.
+
+        Args:
+            name: made if nobody has it and at least one template is new.
+            templates: in order.
+            consent: kept with the identity where given, in place of an earlier one.
+            expires: the same, an ISO 8601 date.
+            replace: erase the name's other templates, so that it has exactly these afterwards.
+        """
+        ...
+
+    def erase(self, names: Sequence[str]) -> Receipt:
+        """Remove identities for good: templates, photos' hashes and paths, free pages, journal; all or none."""
+        ...
+
+    def expired(self, today: str) -> list[str]:
+        """Names whose day has come, given an ISO 8601 date."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """Give somebody another name, which nobody has."""
+        ...
+
+    def merge(self, source: str, into: str) -> int:
+        """Give one identity's templates to another and remove the first; returns how many templates moved."""
+        ...
+
+    def follow(self, changes: int, last_template: int) -> Delta | None:
+        """What has changed since the state with this counter, when ``last_template`` was the highest number.
+
+        None where the store does not remember so far back (or the state is none of its own): begin anew, from 0 and 0.
+        """
+        ...
+
+    def blocks(self, after: int, up_to: int, *, rows: int = 65_536) -> Iterator[Block]:
+        """Templates with numbers in (after, up_to], in blocks of at most ``rows``; each block as of its own moment."""
+        ...
+
+    def templates_of(self, identities: Sequence[int]) -> Block:
+        """All templates of some identities."""
+        ...
+
+    def save_calibration(self, calibration: Calibration) -> None:
+        """Add a calibration; older ones stay."""
+        ...
+
+    def calibrations(self) -> list[Calibration]:
+        """All calibrations, the latest last."""
+        ...
+
+    def save_cohort(self, cohort: Cohort) -> None:
+        """Keep a cohort in place of an earlier one, which is erased."""
+        ...
+
+    def cohort(self) -> Cohort | None:
+        """The cohort, if there is one."""
+        ...
+
+    def audit(self) -> list[AuditEntry]:
+        """The audit trail, oldest first."""
+        ...
+
+    def note(self, action: str, facts: Mapping[str, Any]) -> AuditEntry:
+        """Add an entry to the audit trail."""
+        ...
+
+    def check(self) -> list[Finding]:
+        """All that is wrong with it, found by reading all of it; empty where all is well."""
+        ...
+
+    def backup(self, to: Path) -> None:
+        """Write a whole copy to a place where nothing is, and remember that it was made."""
+        ...
+
+
+class Index(Protocol):
+    """Vectors under numbers, searched by dot product.
+
+    A score is the dot product in double precision, rounded to float32. It depends on the two vectors alone: not on the
+    batch, the other vectors, the kind of index or the linear algebra library. So a threshold chosen by a batch of
+    searches holds to the last bit for a single one, and equal vectors tie.
+    """
+
+    kind: str
+    dimensions: int
+
+    def __len__(self) -> int: ...
+
+    def add(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> None:
+        """Add vectors (n, D) under new ids (n,); an id that is there already is an error."""
+        ...
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove vectors; an id that is not there is an error."""
+        ...
+
+    def search(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, Ids]:
+        """The k best of each probe: scores (B, min(k, N)), falling, and their ids; ties by lowest id.
+
+        Exact kinds give what brute force gives. Others may miss some, and say how many in their description.
+        """
+        ...
