@@ -10,7 +10,7 @@ An image may be a view into a record file: nothing but the few bytes that are lo
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAX_SIDE = 10_000
@@ -37,13 +37,14 @@ _PNM_NUMBER = re.compile(rb"(?:[ \t\n\v\f\r]|#[^\n\r]*[\n\r])+([0-9]{1,10})(?=[ 
 _IMAGE_WIDTH, _IMAGE_LENGTH, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 322, 323
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's BYTE, SHORT, LONG, BigTIFF's LONG8
 _MOST_TIFF_ENTRIES = 4096
+_MOST_BOXES = 4096
 
 
 class ImageHeader(NamedTuple):
     """What an image's header says, true or not.
 
     Attributes:
-        format: JPEG, PNG, PNM, BMP, WebP or TIFF.
+        format: JPEG, PNG, PNM, BMP, WebP, TIFF, GIF or AVIF.
         width: In pixels, before a photo's orientation is applied; of a TIFF that of its tiles if they are wider.
         height: The same.
     """
@@ -182,11 +183,71 @@ def _tiff(data: Encoded) -> tuple[int, int] | None:
     return max(sizes[_IMAGE_WIDTH], sizes.get(_TILE_WIDTH, 0)), max(sizes[_IMAGE_LENGTH], sizes.get(_TILE_LENGTH, 0))
 
 
+def _gif(data: Encoded) -> tuple[int, int] | None:
+    return struct.unpack_from("<HH", data, 6)
+
+
+def _avif(data: Encoded) -> tuple[int, int] | None:
+    """The largest of the sizes that are told: an image may have tiles, a mask and a thumbnail with their own."""
+    sizes = [struct.unpack_from(">II", data, place + 4) for kind, place in _avif_properties(data) if kind == b"ispe"]
+    return (max(width for width, _ in sizes), max(height for _, height in sizes)) if sizes else None
+
+
+def avif_turn(data: Encoded) -> tuple[int, int | None]:
+    """How an AVIF is to be turned once it is decoded, which OpenCV leaves to others.
+
+    Returns:
+        Quarter turns anticlockwise, and then the axis to mirror (0: upside down, 1: left to right) or None.
+    """
+    turns, axis = 0, None
+    try:
+        for kind, place in _avif_properties(data):
+            if kind == b"irot":
+                turns = data[place] & 3
+            elif kind == b"imir":
+                axis = data[place] & 1
+    except (struct.error, IndexError, OverflowError):
+        pass  # such an image cannot be decoded either, and that is said there
+    return turns, axis
+
+
+def _avif_properties(data: Encoded) -> Iterator[tuple[bytes, int]]:
+    """(kind, place of its content) of each item property (ISO 23008-12, 9.3)."""
+    meta = _box(data, b"meta", 0, len(data))
+    iprp = meta and _box(data, b"iprp", meta[0] + 4, meta[1])  # 4: version and flags
+    ipco = iprp and _box(data, b"ipco", *iprp)
+    return ((kind, start) for kind, start, _ in _boxes(data, *ipco)) if ipco else iter(())
+
+
+def _box(data: Encoded, wanted: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the content of the first box of a kind begins and ends."""
+    return next(((begin, over) for kind, begin, over in _boxes(data, start, end) if kind == wanted), None)
+
+
+def _boxes(data: Encoded, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, begin and end of its content) of the boxes between two places (ISO 14496-12, 4.2)."""
+    for _ in range(_MOST_BOXES):
+        if start + 8 > end:
+            return
+        length, kind = struct.unpack_from(">I4s", data, start)
+        content = start + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, content)
+            content += 8
+        over = end if length == 0 else start + length
+        if not content <= over <= end:
+            return
+        yield kind, content, over
+        start = over
+
+
 _FORMATS: list[tuple[str, Callable[[bytes], bool], Callable[[Encoded], tuple[int, int] | None]]] = [
     ("JPEG", lambda start: start.startswith(_JPEG), _jpeg),
     ("PNG", lambda start: start.startswith(_PNG), _png),
     ("PNM", lambda start: start[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), _pnm),
     ("BMP", lambda start: start.startswith(b"BM"), _bmp),
     ("WebP", lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP", _webp),
+    ("GIF", lambda start: start.startswith((b"GIF87a", b"GIF89a")), _gif),
+    ("AVIF", lambda start: start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"), _avif),
     ("TIFF", lambda start: start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
 ]

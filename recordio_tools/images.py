@@ -14,11 +14,21 @@ from numpy.typing import NDArray
 
 from recordio_tools.errors import SourceError
 from recordio_tools.framing import MAX_LENGTH
-from recordio_tools.image_header import MAX_SIDE, is_cut_short, read_header
+from recordio_tools.image_header import (
+    MAX_SIDE,
+    ImageHeader,
+    avif_turn,
+    is_cut_short,
+    read_header,
+)
 
 Image = NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".pnm", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".pnm", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif"}
+)
+MOST_PIXELS = 64_000_000
+"""Pixels of a whole photo in memory, 192 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ def decode_rgb(data: bytes | memoryview, name: str) -> Image:
     first is taken. An image that claims a side above MAX_SIDE is refused before it is decoded.
 
     Args:
-        data: JPEG, PNG, PNM, BMP, WebP or TIFF.
+        data: JPEG, PNG, PNM, BMP, WebP, TIFF, GIF or AVIF.
         name: What to call the image in an error message.
 
     Raises:
@@ -116,15 +126,61 @@ def decode_rgb(data: bytes | memoryview, name: str) -> Image:
             f"{name}: a {header.format} of {header.width:,} × {header.height:,} pixels, expected {MAX_SIDE:,} a side "
             "at most; make it smaller, replace or remove it"
         )
+    return _decode(data, name, header)
+
+
+def decode_photo(data: bytes | memoryview, name: str) -> Image:
+    """A whole photo as (height, width, 3) uint8 RGB of at most MOST_PIXELS, as `decode_rgb` otherwise.
+
+    A JPEG of more is decoded at a half, a quarter or an eighth of its sides, so 100 and 200 megapixels work and never
+    lie in memory whole. Other formats have no such way: of them up to 2 × MOST_PIXELS are decoded, and then halved.
+    Either way the pixels take 400 MB at most on the way.
+
+    Raises:
+        SourceError: As `decode_rgb`; or the photo claims more pixels than that.
+    """
+    data = bytes(data)
+    header = read_header(data)
+    pixels = header.width * header.height if header else 0
+    shrink = next((by for by in (1, 2, 4, 8) if pixels <= MOST_PIXELS * by * by), 0)
+    if header and header.format == "JPEG" and shrink:
+        return _decode(data, name, header, shrink)
+    if header and pixels > 2 * MOST_PIXELS:
+        most = MOST_PIXELS * (64 if header.format == "JPEG" else 2) // 1_000_000
+        raise SourceError(
+            f"{name}: a {header.format} of {header.width:,} × {header.height:,} pixels, expected {most:,} million "
+            "at most; make it smaller, replace or remove it"
+        )
+    picture = _decode(data, name, header)
+    if picture.shape[0] * picture.shape[1] <= MOST_PIXELS:
+        return picture
+    half = (max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2))
+    cv2 = _cv2()
+    return cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+
+
+def _decode(data: bytes, name: str, header: ImageHeader | None, shrink: int = 1) -> Image:
     if is_cut_short(data):
         raise SourceError(f"{name}: the image breaks off before its end; replace or remove it")
     cv2 = _cv2()
+    flags = {
+        1: cv2.IMREAD_COLOR_RGB,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }[shrink]
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if header else None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if header else None
     except cv2.error:
         pixels = None
     if pixels is None:
         raise SourceError(f"{name}: {len(data):,} bytes that are not a readable image; replace or remove it")
+    if shrink > 1:  # OpenCV has no flag for these in RGB
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if header and header.format == "AVIF":
+        turns, axis = avif_turn(data)
+        pixels = np.rot90(pixels, turns)
+        return np.ascontiguousarray(pixels if axis is None else np.flip(pixels, axis))
     return pixels
 
 

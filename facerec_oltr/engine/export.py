@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from facerec_oltr.engine.embedder import choose_embedding
 from facerec_oltr.engine.finished import FinishedRun
 from facerec_oltr.engine.model import Model
-from facerec_oltr.engine.onnx_embedder import INPUT, OnnxEmbedder
 from facerec_oltr.errors import ExportError
 from facerec_oltr.extras import extra_folder
+from facerec_oltr.faces.onnx_embedder import INPUT, OnnxEmbedder
 from recordio_tools.whole import write_whole
 
 if TYPE_CHECKING:

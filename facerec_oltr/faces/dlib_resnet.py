@@ -39,11 +39,13 @@ class DlibResnet:
     name = source = "dlib"
     size = 336
     dimensions = 128
+    aligns_itself = True
+    """Squares around a detector's box are enough: it finds the face again in them, and its points."""
 
     def __init__(self) -> None:
         folder = extra_folder("face_recognition_models", "dlib", _PURPOSE)
         network, landmarks = (extra_file(folder, name, "dlib") for name in (_NETWORK, _LANDMARKS))
-        dlib = _dlib()
+        dlib = load_dlib()
         self._chip = dlib.get_face_chip
         self._rectangle = dlib.rectangle
         self._detect = dlib.get_frontal_face_detector()
@@ -69,7 +71,12 @@ class DlibResnet:
         return self._rectangle(_MARGIN, _MARGIN, _MARGIN + self.size - 1, _MARGIN + self.size - 1)
 
 
-def _dlib() -> Any:
+def load_dlib() -> Any:
+    """The module.
+
+    Raises:
+        DataError: the extra ``dlib`` is not installed.
+    """
     try:
         import dlib
     except ImportError as error:
