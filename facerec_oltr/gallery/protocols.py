@@ -86,8 +86,13 @@ class Store(Protocol):
         """
         ...
 
-    def erase(self, names: Sequence[str]) -> Receipt:
-        """Remove identities for good: templates, photos' hashes and paths, free pages, journal; all or none."""
+    def erase(self, names: Sequence[str], *, prove: bool = True) -> Receipt:
+        """Remove identities for good: templates, photos' hashes and paths, free pages, journal; all or none.
+
+        Args:
+            names: of people who are enrolled.
+            prove: read all of it afterwards to look for what was erased.
+        """
         ...
 
     def expired(self, today: str) -> list[str]:

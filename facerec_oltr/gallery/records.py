@@ -245,6 +245,7 @@ class Calibration:
         rule: what makes a score of cosines, see ``facerec_oltr.scoring``.
         expected_fpir: the FPIR of people whom a threshold was not chosen by, from leaving each out in turn.
         upper_fpir: an upper bound of the true FPIR at 95 % confidence, clustered by person.
+        maxima: the best score of each search, rising; of them follows how rare a score is among strangers.
     """
 
     target_fpir: float
@@ -260,6 +261,7 @@ class Calibration:
     rule: str = "cosine"
     expected_fpir: float | None = None
     upper_fpir: float | None = None
+    maxima: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
