@@ -1,5 +1,7 @@
 """`facerec evaluate-faces`: models side by side on people they were not trained on."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,7 @@ from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
     from facerec_oltr.embedder import Embedder
-    from facerec_oltr.report import Summary
+    from facerec_oltr.report import RuleFigures, Summary
 
 _FLOOR, _CEILING = "raw_pixels", "dlib"
 
@@ -33,17 +35,29 @@ def evaluate_faces(
     strangers: Annotated[int, typer.Option(help="People to be rejected.")] = 5,
     draws: Annotated[int, typer.Option(help="How often the parts are dealt anew.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Score rules to compare, such as: cosine,nac,reachability:selector=1. See facerec_oltr.scoring."
+        ),
+    ] = "cosine",
     cache: Annotated[Path | None, typer.Option(help="A folder in which to keep embeddings for the next time.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
-    """Measure how well models recognise people they were not trained on, and reject strangers."""
+    """Measure how well models recognise people they were not trained on, and reject strangers.
+
+    Another rule than the cosine is only worth its trouble where it wins on your people; with --rules
+    nac,negative_cohort,extreme_value,reachability a third table has each beside the cosine.
+    """
     from facerec_oltr.errors import DataError
     from facerec_oltr.evaluate import OpenPeople, write_evaluation
     from facerec_oltr.evaluate import evaluate as measure
     from facerec_oltr.protocol import Protocol
-    from facerec_oltr.report import summarise
+    from facerec_oltr.report import compare_rules, summarise
+    from facerec_oltr.scoring.named import read_rules
     from recordio_tools import FaceSet
 
+    chosen = read_rules(rules)
     protocol = Protocol(enrolled, calibration, strangers, draws=draws, seed=seed)
     face_set = FaceSet(faces)
     people = OpenPeople.read(open_people, face_set)
@@ -61,15 +75,16 @@ def evaluate_faces(
             protocol,
             floor=of_source.get(_FLOOR),
             ceiling=of_source.get(_CEILING),
+            rules=chosen,
             cache=cache,
             on_progress=lambda name, done, total: progress(done, total),
         )
     write_evaluation(result, out)
-    summary = summarise([result])
+    summary, compared = summarise([result]), compare_rules([result])
     if as_json:
-        data({"out": str(out), "models": _figures(summary)})
+        data({"out": str(out), "models": _figures(summary), "rules": [_rule(one) for one in compared]})
     else:
-        print_tables(summary)
+        print_tables(summary, compared)
     say(
         f"{out}: {draws} draws of {len(people.labels)} people; "
         f"make it readable with: facerec report {out} --out report.md"
@@ -123,20 +138,33 @@ def _figures(summary: "Summary") -> dict[str, Any]:
     }
 
 
-def print_tables(summary: "Summary") -> None:
-    """Both tables of figures, as the report has them."""
+def _rule(one: "RuleFigures") -> dict[str, Any]:
+    """A rule's figures, each with its bounds."""
+    return {**asdict(one), "people": dict(zip(("enrolled", "strangers"), one.people, strict=True))} | {
+        "recommended": one.recommended
+    }
+
+
+def print_tables(summary: "Summary", rules: "Sequence[RuleFigures]" = ()) -> None:
+    """The tables of figures, as the report has them."""
     from rich.table import Table
 
     from facerec_oltr.cli._console import console
-    from facerec_oltr.report.tables import best_case_cells, users_case_cells
+    from facerec_oltr.report.rules import rule_notes
+    from facerec_oltr.report.tables import best_case_cells, rule_cells, users_case_cells
 
-    for title, (head, *rows) in (
+    tables = [
         ("threshold set on the test strangers themselves: what the scores can do", best_case_cells(summary)),
         ("threshold chosen by other people: what a user gets", users_case_cells(summary)),
-    ):
+    ]
+    if rules:
+        tables.append(("other rules than the cosine, threshold chosen by other people", rule_cells(rules)))
+    for title, (head, *rows) in tables:
         table = Table(title=title, title_justify="left")
         for place, heading in enumerate(head):
-            table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+            table.add_column(heading, justify="right" if place else "left", no_wrap=not place, overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(cell.replace(" [", "\n[") for cell in row))
         console().print(table)
+    for note in rule_notes(rules):
+        say(note.replace("*", ""))

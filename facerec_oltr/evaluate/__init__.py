@@ -2,6 +2,8 @@
 
     open_people   whom the split left out, from the manifest of the cut
     searches      the searches of one draw and all figures of them       (numpy only)
+    rules         score rules on the same searches, counted by person      (numpy only)
+    equal_fpir    what a rule gains where it lets in no more strangers     (numpy only)
     examples      decisions to look at
     evaluation    embedders × draws → one dictionary, ready for JSON, which ``facerec_oltr.report`` reads
 

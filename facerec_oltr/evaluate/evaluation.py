@@ -13,10 +13,12 @@ from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
 from facerec_oltr.evaluate.examples import example_decisions
 from facerec_oltr.evaluate.open_people import OpenPeople
+from facerec_oltr.evaluate.rules import REFERENCE, RuleCounts, check_rules
 from facerec_oltr.evaluate.searches import FPIR_GRID, measure, score
 from facerec_oltr.faces.embed_set import embed_set
 from facerec_oltr.metrics.identification import threshold_at_fpir
 from facerec_oltr.protocol import Positions, Protocol, Roles
+from facerec_oltr.scoring import CosineConfig, ScoreRule
 from recordio_tools import FaceSet
 from recordio_tools.whole import write_whole
 
@@ -36,6 +38,7 @@ def evaluate(
     floor: str | None = None,
     ceiling: str | None = None,
     targets: Sequence[float] = TARGETS,
+    rules: Mapping[str, ScoreRule] | None = None,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def evaluate(
         floor: which of them needs no training, to be beaten.
         ceiling: which of them was trained on far more, to be approached.
         targets: wanted FPIRs, the first the one at which example decisions are shown.
+        rules: score rules to compare with the cosine, by name; the cosine joins them.
         cache: a folder for embeddings, see ``embed_set``.
         on_progress: called after each batch of photos.
 
@@ -56,13 +60,16 @@ def evaluate(
         Everything measured, ready for JSON, without any path of this machine.
 
     Raises:
-        DataError: nobody to evaluate, a label the set does not have, too few people or photos.
+        DataError: nobody to evaluate, a label the set does not have, too few people or photos, for a rule too.
     """
     if not embedders or not targets or not all(0 < target < 1 for target in targets):
         raise DataError(f"found {len(embedders)} embedders and targets {targets}; expected one or more, in (0, 1)")
     positions = _positions(faces, people.labels)
     labels = faces.labels[positions]
     draws = list(protocol.all_roles(labels))  # ahead of the embedding: too few people shows at once
+    compared = {REFERENCE: CosineConfig(), **(rules or {})}
+    check_rules(compared, labels, draws[0])
+    counts = RuleCounts(compared, targets, labels)
     models: dict[str, Any] = {}
     figures: list[dict[str, Any]] = [{} for _ in draws]
     examples: dict[str, Any] = {}
@@ -74,6 +81,8 @@ def evaluate(
             table[name] = measure(one, targets)
         thresholds = [threshold_at_fpir(one.calibration_maxima, targets[0]).value for one in scored]
         examples[name] = example_decisions(scored, thresholds, positions, labels)
+        if len(compared) > 1:
+            counts.add(name, made.vectors, draws)
         role = "floor" if name == floor else "ceiling" if name == ceiling else "trained"
         models[name] = {
             "role": role,
@@ -82,7 +91,7 @@ def evaluate(
             "size": embedder.size,
             "faces_not_found": int((~made.found).sum()),
         }
-    return {
+    result = {
         "format": FORMAT,
         "version": VERSION,
         "face_set": {"fingerprint": faces.fingerprint, "images": len(faces), "identities": faces.classes},
@@ -98,6 +107,7 @@ def evaluate(
         ],
         "examples": examples,
     }
+    return result | ({"rules": counts.as_json()} if len(compared) > 1 else {})
 
 
 def write_evaluation(result: Mapping[str, Any], path: Path) -> None:

@@ -222,14 +222,19 @@ def threshold_at_fpir(nonmated_maxima: npt.ArrayLike, target: float) -> Threshol
     U = len(scores)
     if U == 0:
         return Threshold(target, np.nan, np.nan, measurable=False)
-    allowed = int(target * U)
-    allowed += (allowed + 1) / U <= target  # 0.29 * 100 is 28.999…, yet 29 of 100 is a rate of 0.29
-    allowed -= allowed / U > target
+    allowed = allowed_searches(U, target)
     if allowed >= U:
         return Threshold(target, -np.inf, float(np.mean(scores > -np.inf)), measurable=True)
     kth = np.partition(scores, U - 1 - allowed)[U - 1 - allowed]
     value = float(np.nextafter(kth, np.inf))
     return Threshold(target, value, float(np.mean(scores >= value)), measurable=allowed >= 1)
+
+
+def allowed_searches(searches: int, target: float) -> int:
+    """How many of so many non-mated searches, at least one, may be accepted at a target FPIR."""
+    allowed = int(target * searches)
+    allowed += (allowed + 1) / searches <= target  # 0.29 * 100 is 28.999…, yet 29 of 100 is a rate of 0.29
+    return allowed - (allowed / searches > target)
 
 
 def operating_point(searches: Searches, threshold: Threshold, rank: int = 1) -> OperatingPoint:

@@ -84,6 +84,46 @@ def bootstrap_by_identity(
     return Interval(float(estimate), float(low), float(high), confidence)
 
 
+def rate_by_identity(
+    hits: npt.ArrayLike,
+    searches: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    replicates: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """A rate over people, Σ hits / Σ searches, with a percentile interval by drawing people with all their searches.
+
+    A person who was searched in several draws of a protocol counts as one. With the difference of the hits of two
+    methods on the same searches it is the paired interval of the difference of their rates. Few people give an
+    interval that is too narrow: 12 of them, nominal 95 %, covered 87 %.
+
+    Args:
+        hits: (P,) of each person, or differences of them.
+        searches: (P,) of each person; whoever has none is left out.
+        rng: the source of all draws.
+        replicates: how often to draw.
+        confidence: what share of replicates lies between the bounds.
+
+    Raises:
+        MetricError: nobody was searched.
+    """
+    hits, searches = np.asarray(hits, np.float64), np.asarray(searches, np.float64)
+    hits, searches = hits[searches > 0], searches[searches > 0]
+    people = len(searches)
+    if not people:
+        raise MetricError("nobody was searched; a rate needs at least one person")
+    rates = np.empty(replicates)
+    step = max(1, (1 << 20) // people)
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        weights = rng.multinomial(people, np.full(people, 1 / people), size=size)
+        rates[start : start + size] = (weights @ hits) / (weights @ searches)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(rates, [tail, 1 - tail])
+    return Interval(float(hits.sum() / searches.sum()), float(low), float(high), confidence)
+
+
 def rule_of_three(n: int) -> float:
     """Upper 95 % bound of a rate of which n independent trials showed no case: about 3 / n, at most 1.
 

@@ -1,7 +1,7 @@
 """OpenMax (Bendale and Boult, CVPR 2016): part of the top logits goes to an unknown class, by how far the image lies.
 
 Fitted once a class: μ_c, the mean logit vector of the training images of c that are classified rightly, and a Weibull
-distribution of their η largest distances to μ_c (`_weibull`). For an image with logits v, the α highest of
+distribution of their η largest distances to μ_c (`facerec_oltr.weibull`). For an image with logits v, the α highest of
 which are ranked r = 1 … α:
 
     v̂_c = v_c (1 − ω_c(d(v, μ_c)) (α + 1 − r_c)/α)  for the α classes, v̂_c = v_c for the others
@@ -25,8 +25,8 @@ from pydantic import Field
 from facerec_oltr.errors import DataError
 from facerec_oltr.open_set._base import Floats, Ints, Judgement, Outputs, Rule, RuleConfig, blocks, checked_training
 from facerec_oltr.open_set._centroids import class_means
-from facerec_oltr.open_set._weibull import fit_tail, tail_scores
 from facerec_oltr.open_set.energy import log_sum_exp
+from facerec_oltr.weibull import fit_tail, tail_scores
 
 Measure = Literal["eucos", "euclidean", "cosine"]
 

@@ -11,7 +11,17 @@ What is measured is decided in ``facerec_oltr.evaluate``; here it is only averag
 """
 
 from facerec_oltr.report.results import read_evaluations
+from facerec_oltr.report.rules import RuleFigures, compare_rules, rule_notes
 from facerec_oltr.report.summary import Summary, summarise
 from facerec_oltr.report.write import Picture, write_report
 
-__all__ = ["Picture", "Summary", "read_evaluations", "summarise", "write_report"]
+__all__ = [
+    "Picture",
+    "RuleFigures",
+    "Summary",
+    "compare_rules",
+    "read_evaluations",
+    "rule_notes",
+    "summarise",
+    "write_report",
+]

@@ -55,6 +55,8 @@ def _check_alike(path: Path, result: Evaluation, first: Path, expected: Evaluati
             raise DataError(f"{path}: differs from {first} in {name}; only evaluations made alike can be averaged")
     if {**result["protocol"], "seed": 0} != {**expected["protocol"], "seed": 0}:
         raise DataError(f"{path}: differs from {first} in its protocol; evaluate both with the same options")
+    if _rules(result) != _rules(expected):
+        raise DataError(f"{path}: differs from {first} in its score rules; evaluate both with the same --rules")
     if _roles(result) != _roles(expected):
         raise DataError(
             f"{path}: has the models {', '.join(result['models'])}, but {first} has {', '.join(expected['models'])}; "
@@ -64,3 +66,8 @@ def _check_alike(path: Path, result: Evaluation, first: Path, expected: Evaluati
 
 def _roles(result: Evaluation) -> list[tuple[str, str]]:
     return [(name, facts["role"]) for name, facts in result["models"].items()]
+
+
+def _rules(result: Evaluation) -> dict[str, Any]:
+    """The rules that were compared; none in an evaluation of the cosine alone, as older ones are."""
+    return result.get("rules", {}).get("configs", {})

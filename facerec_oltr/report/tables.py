@@ -1,6 +1,9 @@
 """The report's tables, as cells and as Markdown; the first line of cells is the head."""
 
-from facerec_oltr.metrics.intervals import Spread
+from collections.abc import Sequence
+
+from facerec_oltr.metrics.intervals import Interval, Spread
+from facerec_oltr.report.rules import RuleFigures
 from facerec_oltr.report.sentences import decimal, figure_name, percent, points
 from facerec_oltr.report.summary import AUROC, Key, Paired, Summary, calibrated
 
@@ -44,6 +47,25 @@ def difference_cells(summary: Summary) -> Cells:
     return [head, *rows]
 
 
+def rule_cells(figures: Sequence[RuleFigures]) -> Cells:
+    """Score rules beside the cosine, thresholds chosen by other people; in brackets the bounds of 95 %."""
+    head = ["model", "wanted", "rule", "FPIR", "TPIR", "− cosine's", "at equal FPIR", ""]
+    rows = [
+        [
+            one.model,
+            f"{100 * one.target:g} %",
+            one.rule,
+            _bounded(one.fpir),
+            _bounded(one.tpir),
+            _bounded(one.difference, sign=True),
+            _bounded(one.equal_fpir, sign=True),
+            "default" if one.difference is None else "recommended" if one.recommended else "–",
+        ]
+        for one in figures
+    ]
+    return [head, *rows]
+
+
 def markdown_table(cells: Cells) -> str:
     """The first column to the left, the others to the right."""
     lines = [cells[0], ["---", *["---:"] * (len(cells[0]) - 1)], *cells[1:]]
@@ -57,3 +79,12 @@ def _figure(key: Key, value: Spread) -> str:
 def _difference(key: Key, paired: Paired) -> str:
     value = decimal(paired.difference, sign=True) if key == AUROC else points(paired.difference)
     return f"{value} ({paired.ahead}/{paired.difference.splits})"
+
+
+def _bounded(value: Interval | None, *, sign: bool = False) -> str:
+    """Per cent, such as ``12.3 [10.1, 14.0]``."""
+    if value is None:
+        return "–"
+    form = "+.1f" if sign else ".1f"
+    estimate, low, high = (format(100 * number, form) for number in (value.estimate, value.low, value.high))
+    return f"{estimate} [{low}, {high}]".replace("-", "−")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from facerec_oltr.report.results import Evaluation
+from facerec_oltr.report.rules import compare_rules, rule_notes
 from facerec_oltr.report.sentences import extent, percent, plural, verdicts
 from facerec_oltr.report.summary import ENOUGH_SPLITS, ModelSummary, Summary, calibrated, own_tpir
-from facerec_oltr.report.tables import best_case_cells, difference_cells, markdown_table, users_case_cells
+from facerec_oltr.report.tables import best_case_cells, difference_cells, markdown_table, rule_cells, users_case_cells
 
 _FEW_PEOPLE = 1000  # fewer to learn from, and a report says what cannot be expected
 _FEW_SEARCHES = 1000  # fewer to choose a threshold by, and it says how sure that is
@@ -73,6 +74,7 @@ def markdown(
         _best_case(summary),
         _users_case(summary),
         _against_floor(summary),
+        _rules(results),
         f"## Every threshold at once\n\n{_picture(det)}",
         f"## Example decisions\n\n{_picture(examples)}" if examples else "",
         _trust(summary, results),
@@ -183,6 +185,13 @@ def _against_floor(summary: Summary) -> str:
         f"if it is ahead in every split, of {ENOUGH_SPLITS} or more, and by more than the spread."
     )
     return "\n\n".join([f"## Against {summary.floor.name}", text, markdown_table(difference_cells(summary))])
+
+
+def _rules(results: Sequence[Evaluation]) -> str:
+    figures = compare_rules(results)
+    if not figures:
+        return ""
+    return "\n\n".join(["## Other rules than the cosine", *rule_notes(figures), markdown_table(rule_cells(figures))])
 
 
 def _trust(summary: Summary, results: Sequence[Evaluation]) -> str:

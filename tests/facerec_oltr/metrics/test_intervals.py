@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facerec_oltr.errors import MetricError
-from facerec_oltr.metrics.intervals import bootstrap_by_identity, rule_of_three, spread
+from facerec_oltr.metrics.intervals import bootstrap_by_identity, rate_by_identity, rule_of_three, spread
 
 
 def test_spread_by_hand():
@@ -89,3 +89,32 @@ def test_same_seed_gives_the_same_interval():
 def test_nothing_to_draw_from_is_an_error():
     with pytest.raises(MetricError, match="no search"):
         bootstrap_by_identity(lambda _: 0.0, [[]], np.random.default_rng(0))
+
+
+def test_a_rate_by_identity_has_the_variance_of_a_ratio_of_sums():
+    # Linearised (Cochran 1977): var = Σ (h − r n)² / (Σ n)², over people drawn with repeats.
+    rng = np.random.default_rng(4)
+    searches = rng.integers(1, 12, 200)
+    hits = rng.binomial(searches, rng.beta(6, 2, 200))
+    rate = hits.sum() / searches.sum()
+    sd = math.sqrt(((hits - rate * searches) ** 2).sum()) / searches.sum()
+    found = rate_by_identity(np.append(hits, 5), np.append(searches, 0), np.random.default_rng(0), replicates=4000)
+    assert found.estimate == pytest.approx(rate)
+    assert (found.low, found.high) == pytest.approx((rate - 1.96 * sd, rate + 1.96 * sd), abs=sd / 6)
+    wider = rate_by_identity(hits, searches, np.random.default_rng(0), confidence=0.99)
+    assert wider.low < found.low and wider.high > found.high
+
+
+def test_a_paired_difference_is_surer_than_its_two_rates():
+    rng = np.random.default_rng(5)
+    searches = np.full(100, 10)
+    base = rng.binomial(9, rng.beta(2, 2, 100))
+    better = base + (rng.random(100) < 0.3)
+    found = rate_by_identity(better - base, searches, rng)
+    assert found.estimate == pytest.approx((better - base).sum() / 1000) and found.low > 0
+    apart = rate_by_identity(base, searches, rng)
+    assert found.high - found.low < (apart.high - apart.low) / 3
+    same = rate_by_identity(base - base, searches, rng)
+    assert (same.low, same.estimate, same.high) == (0, 0, 0)
+    with pytest.raises(MetricError, match="nobody was searched"):
+        rate_by_identity([0, 0], [0, 0], rng)

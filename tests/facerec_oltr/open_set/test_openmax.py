@@ -11,8 +11,8 @@ from scipy.stats import weibull_min
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.open_set import UNKNOWN, decide
 from facerec_oltr.open_set import OpenMaxConfig, Outputs
-from facerec_oltr.open_set._weibull import Tail, fit_tail, tail_scores
 from facerec_oltr.open_set.openmax import Measure
+from facerec_oltr.weibull import Tail, fit_tail, tail_scores
 
 DISTANCES = [0.31, 0.29, 0.35, 0.4, 0.22, 0.27, 0.52, 0.33, 0.41, 0.38,
              0.25, 0.3, 0.36, 0.45, 0.28, 0.34, 0.61, 0.26, 0.32, 0.39]  # fmt: skip

@@ -1,0 +1,223 @@
+"""What a score rule is fitted on and asked, with the checks and the blocks that all of them share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from facerec_oltr.components import Config
+from facerec_oltr.errors import DataError
+from facerec_oltr.metrics.identification import fuse_templates
+
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+BLOCK = 1 << 22  # numbers of a block: 32 MB as float64
+
+
+class GalleryFaces(NamedTuple):
+    """The enrolled templates.
+
+    Attributes:
+        vectors: (T, D) of length 1.
+        identities: (T,) whose each one is, any numbers.
+        fusion: how the cosines that a rule will be given were fused over an identity's templates.
+    """
+
+    vectors: npt.NDArray[np.floating]
+    identities: Ids
+    fusion: Literal["max", "mean"] = "max"
+
+
+class CohortFaces(NamedTuple):
+    """Faces of people who are not enrolled and choose no threshold.
+
+    Attributes:
+        vectors: (M, D) of length 1.
+        people: (M,) whose each one is, any numbers.
+    """
+
+    vectors: npt.NDArray[np.floating]
+    people: Ids
+
+
+class Negatives(NamedTuple):
+    """Faces of which somebody said: this is not that person.
+
+    Attributes:
+        vectors: (Q, D) of length 1.
+        identities: (Q,) whom each one is not.
+    """
+
+    vectors: npt.NDArray[np.floating]
+    identities: Ids
+
+
+Faces = TypeVar("Faces", GalleryFaces, CohortFaces, Negatives)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRule(ABC):
+    """A rule that knows its gallery.
+
+    Attributes:
+        identities: (N,) the enrolled identities, rising.
+        dimensions: D.
+    """
+
+    identities: Ids
+    dimensions: int
+
+    def scores(self, probes: npt.ArrayLike, candidates: npt.ArrayLike, cosines: npt.ArrayLike) -> Floats:
+        """How likely each candidate is the person in the probe.
+
+        They are rounded to float32, as a gallery's cosines are: a probe searched alone gets the score that it gets
+        among others, though products of other shapes end in other last digits.
+
+        Args:
+            probes: (B, D) of length 1.
+            candidates: (B, K) numbers of identities, or (K,) the same for all.
+            cosines: (B, K) fused over an identity's templates; -inf where there was nothing to compare.
+
+        Returns:
+            (B, K) float64, higher = more likely; -inf where the cosine is.
+
+        Raises:
+            DataError: sizes that do not fit, NaN, a candidate who is not enrolled, fewer candidates than `depth`.
+        """
+        probes, cosines = np.asarray(probes), np.asarray(cosines)
+        if probes.ndim != 2 or probes.shape[1] != self.dimensions or cosines.ndim != 2 or len(cosines) != len(probes):
+            raise DataError(
+                f"found probes of shape {probes.shape} and cosines of shape {cosines.shape}, expected "
+                f"(B, {self.dimensions}) and (B, K)"
+            )
+        if cosines.shape[1] < (depth := min(self.depth, len(self.identities))):
+            raise DataError(
+                f"found {cosines.shape[1]} candidates of {len(self.identities):,} identities; this rule looks at the "
+                f"best {depth}: search deeper"
+            )
+        candidates = np.broadcast_to(np.asarray(candidates, np.int64), cosines.shape)
+        result = np.empty(cosines.shape)
+        for rows in blocks(len(probes), max(self.width, cosines.shape[1])):
+            part = cosines[rows].astype(np.float64)
+            if not (part < np.inf).all():
+                raise DataError("cosines hold NaN or infinity; look for damaged vectors")
+            there = part > -np.inf
+            made = self._scores(probes[rows].astype(np.float64), self._columns(candidates[rows], there), part)
+            result[rows] = np.where(there, made, -np.inf)
+        if np.isnan(result).any():
+            raise DataError("scores come out as NaN; look for damaged vectors of probes")
+        return result.astype(np.float32).astype(np.float64)
+
+    @property
+    def depth(self) -> int:
+        """How many of the best candidates a probe must come with; where fewer are enrolled, all of them."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """How many numbers one probe takes, apart from its candidates; it sets the size of a block."""
+        return self.dimensions
+
+    @abstractmethod
+    def _scores(self, probes: Floats, columns: Ids, cosines: Floats) -> Floats:
+        """Score one block of probes (b, D) against candidates in places (b, K) of `identities`, -inf allowed."""
+
+    def _columns(self, candidates: Ids, there: npt.NDArray[np.bool_]) -> Ids:
+        columns = np.minimum(np.searchsorted(self.identities, candidates), len(self.identities) - 1)
+        strange = there & (self.identities[columns] != candidates)
+        if strange.any():
+            raise DataError(
+                f"candidate {candidates[strange][0]} is none of the {len(self.identities):,} identities that the rule "
+                "was fitted on; fit it again, the gallery has changed"
+            )
+        return columns
+
+
+class ScoreRule(Config, ABC):
+    """The choices of a rule."""
+
+    @property
+    def needs_cohort(self) -> bool:
+        """Whether it reads the cohort where one is given: the people in it then cannot choose the threshold."""
+        return False
+
+    @abstractmethod
+    def fit(
+        self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
+    ) -> FittedRule:
+        """Fit the rule to a gallery as it is now; after a change of the gallery it must be fitted again.
+
+        Raises:
+            DataError: an empty gallery, sizes that do not fit, damaged vectors, or a cohort that is missing or too
+                small for the rule.
+        """
+
+
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """Slices over `rows` rows of `width` numbers each, about `BLOCK` numbers at a time and never less than a row."""
+    step = max(1, BLOCK // max(1, width))
+    for start in range(0, rows, step):
+        yield slice(start, start + step)
+
+
+def checked_faces(faces: Faces, what: str) -> Faces:
+    """The faces in order of their numbers, if they are finite vectors (n, D) with a number each."""
+    vectors, numbers = np.asarray(faces[0]), np.asarray(faces[1], np.int64)
+    if vectors.ndim != 2 or numbers.shape != (len(vectors),) or not vectors.size:
+        raise DataError(
+            f"{what}: found vectors of shape {vectors.shape} and numbers of shape {numbers.shape}, expected (n, D) and "
+            "(n,), at least one"
+        )
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if broken.size:
+        raise DataError(f"{what}: {len(broken):,} vectors hold NaN or infinity, the first is row {broken[0]:,}")
+    order = np.argsort(numbers, kind="stable")
+    return type(faces)(vectors[order], numbers[order], *faces[2:])
+
+
+def checked_cohort(cohort: CohortFaces | None, gallery: GalleryFaces, rule: str, least_people: int) -> CohortFaces:
+    """The cohort in order, if it has enough people and vectors of the gallery's size."""
+    people = 0 if cohort is None else len(np.unique(cohort.people))
+    if cohort is None or people < least_people:
+        raise DataError(
+            f"{rule}: found a cohort of {people:,} people, expected {least_people:,} or more; "
+            "take cosine, or bring more people who are not enrolled"
+        )
+    cohort = checked_faces(cohort, "cohort")
+    if cohort.vectors.shape[1] != gallery.vectors.shape[1]:
+        raise DataError(
+            f"found a cohort of {cohort.vectors.shape[1]} dimensions for a gallery of {gallery.vectors.shape[1]}"
+        )
+    return cohort
+
+
+def unit_means(vectors: npt.NDArray[np.floating], numbers: Ids) -> Floats:
+    """(G, D) the mean vector of each number in turn, of length 1; `numbers` must rise. A mean of zeros stays."""
+    _, starts = np.unique(numbers, return_index=True)
+    sums = np.add.reduceat(vectors.astype(np.float64), starts, axis=0)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return sums / np.where(lengths > 0, lengths, 1)
+
+
+def fused_blocks(
+    gallery: GalleryFaces, faces: npt.NDArray[np.floating]
+) -> Iterator[tuple[slice, npt.NDArray[np.floating]]]:
+    """Cosines (n, F) of some identities with all faces (F, D), fused as the gallery's are, block after block.
+
+    `gallery` must be in order of its identities; the slice says which of them they are.
+    """
+    _, starts = np.unique(gallery.identities, return_index=True)
+    ends = np.append(starts[1:], len(gallery.identities))
+    first = 0
+    while first < len(starts):
+        last = first + 1
+        while last < len(starts) and (ends[last] - starts[first]) * len(faces) <= BLOCK:
+            last += 1
+        part = slice(starts[first], ends[last - 1])
+        fused, _ = fuse_templates(faces @ gallery.vectors[part].T, gallery.identities[part], gallery.fusion)
+        yield slice(first, last), fused.T
+        first = last

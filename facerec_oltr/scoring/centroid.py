@@ -1,0 +1,53 @@
+"""The cosine with the mean of a person's templates, of length 1, whatever the gallery fuses by.
+
+    score(p, g) = cos(p, Σ_t v_t)    over the templates t of g
+
+With one template a person it is the cosine. It is what `reachability` must be held against too: that rule compares with
+such means, and on LFW its gain over the nearest of three templates was theirs (benchmarks/README.md).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from facerec_oltr.scoring._base import (
+    CohortFaces,
+    FittedRule,
+    Floats,
+    GalleryFaces,
+    Ids,
+    Negatives,
+    ScoreRule,
+    checked_faces,
+    unit_means,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Centroid(FittedRule):
+    """The rule with its means (N, D)."""
+
+    means: Floats
+
+    @property
+    def width(self) -> int:
+        """The cosines with all means."""
+        return max(self.dimensions, len(self.means))
+
+    def _scores(self, probes: Floats, columns: Ids, cosines: Floats) -> Floats:
+        return np.take_along_axis(probes @ self.means.T, columns, axis=1)
+
+
+class CentroidConfig(ScoreRule):
+    """Nothing to choose."""
+
+    kind: Literal["centroid"] = "centroid"
+
+    def fit(
+        self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
+    ) -> Centroid:
+        """Take the means; cohort and negatives are not read."""
+        gallery = checked_faces(gallery, "gallery")
+        means = unit_means(gallery.vectors, gallery.identities)
+        return Centroid(np.unique(gallery.identities), gallery.vectors.shape[1], means)
