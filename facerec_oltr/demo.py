@@ -24,7 +24,7 @@ from facerec_oltr.faces.att import CREDIT, copy_att_faces
 from facerec_oltr.faces.photos import find_photos
 from facerec_oltr.gallery import Gallery
 from facerec_oltr.identify import Decision, identify
-from facerec_oltr.models import open_model
+from facerec_oltr.models import open_extractor, open_model
 from facerec_oltr.protocol import Protocol
 from facerec_oltr.report import Picture, read_evaluations, write_report
 from facerec_oltr.report.summary import Summary, summarise
@@ -175,25 +175,25 @@ def _cast(folder: Path, photos: Path, faces: FaceSet, split: _Split) -> Path:
 
 
 def _enrol_and_calibrate(gallery: Path, split: _Split, people: Path, teller: Teller) -> None:
-    embedder = open_model(str(split.run("oltr")))
+    extractor = open_extractor(str(split.run("oltr")))
     teller.say(f"$ facerec enroll --gallery {gallery} --model {split.run('oltr')} {people / 'enrolled'}")
-    with Gallery.open_or_create(gallery, embedder) as opened:
+    with Gallery.open_or_create(gallery, extractor) as opened:
         with teller.bar("enrolling") as bar:
-            enroll_folder(opened, embedder, people / "enrolled", on_progress=bar).raise_if_failed()
+            enroll_folder(opened, extractor, people / "enrolled", on_progress=bar).raise_if_failed()
         known = opened.calibration(TARGET_FPIR)
         if known is None or opened.is_stale(known):
             strangers = people / "calibration"
             teller.say(f"$ facerec calibrate --gallery {gallery} --strangers {strangers} --fpir {TARGET_FPIR:g}")
             with teller.bar("searching strangers") as bar:
-                calibrate(opened, embedder, strangers, TARGET_FPIR, on_progress=bar)
+                calibrate(opened, extractor, strangers, TARGET_FPIR, on_progress=bar)
 
 
 def _decide(gallery: Path, split: _Split, people: Path, out: Path, teller: Teller) -> list[Decision]:
     """The gallery's answers to every photo of those who come again, and of strangers."""
-    embedder = open_model(str(split.run("oltr")))
+    extractor = open_extractor(str(split.run("oltr")))
     teller.say(f"$ facerec identify --gallery {gallery} {people / 'again'} {people / 'strangers'}")
-    with Gallery.open(gallery, embedder) as opened:
-        decisions = identify(opened, embedder, find_photos([people / "again", people / "strangers"]))
+    with Gallery.open(gallery, extractor) as opened:
+        decisions = identify(opened, extractor, find_photos([people / "again", people / "strangers"]))
     write_json(out / "decisions.json", [decision.to_json() for decision in decisions])
     return decisions
 

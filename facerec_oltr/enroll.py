@@ -1,21 +1,49 @@
 """Photos into a gallery, person by person.
 
-A photo is taken as an aligned crop of one face. A killed run leaves whole persons, and running it again goes
-on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again.
+Each person is one transaction, on disk before the next begins. A killed run leaves whole persons, and running it again
+goes on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again.
+
+A photo becomes a template if there is one face in it, or one that is far larger than all others; if that face is good
+enough; and if it is not unlike the person's other photos. Whatever is refused is reported with the value that was
+measured and the limit. A face that looks like somebody else who is enrolled is reported too, and refused if asked.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from facerec_oltr.embedder import Embedder
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.photos import EmbeddedPhoto, Progress, embed_photos, people_in
+from facerec_oltr.faces.extractor import Extractor, Face
+from facerec_oltr.faces.photos import ExtractedPhoto, Progress, extract_photos, people_in
+from facerec_oltr.faces.quality import QualityLimits, faults, weight
 from facerec_oltr.gallery.gallery import Gallery
-from facerec_oltr.gallery.records import Outcome
+from facerec_oltr.gallery.records import NewTemplate, Outcome
+from facerec_oltr.guard import FEWEST_PEOPLE, Guard
+from facerec_oltr.to_enrol import ToEnrol
+
+_LARGER = 3.0  # times the area of every other face, and a face is what its photo is of
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How photos are judged, and what happens to people who are enrolled already.
+
+    Attributes:
+        limits: of quality; the extractor's if None, which are none for photos that are taken as aligned crops.
+        guard: whether faces unlike their person's other photos are refused, and lookalikes reported.
+        lookalikes: what happens to a face that looks like somebody else: enrolled and reported, or refused.
+        known: what happens to people who are enrolled already: new photos are added (``add``), they are left as they
+            are (``skip``), or they have exactly the given photos afterwards (``update``).
+    """
+
+    limits: QualityLimits | None = None
+    guard: bool = True
+    lookalikes: Literal["report", "refuse"] = "report"
+    known: Literal["add", "skip", "update"] = "add"
 
 
 @dataclass(frozen=True)
@@ -26,8 +54,10 @@ class PhotoResult:
         path: the photo.
         name: under which name it was to be enrolled.
         outcome: see ``Outcome``.
-        owner: under which name it stands in the gallery now; None if it is unreadable.
-        reason: why it is unreadable, in one line.
+        owner: under which name it stands in the gallery now; None if under none.
+        reason: why it was not enrolled, in one line, with the measured value and the limit.
+        looks_like: somebody else who is enrolled and looks like it; None where nobody does.
+        looks_like_score: how much.
     """
 
     path: Path
@@ -35,21 +65,38 @@ class PhotoResult:
     outcome: Outcome
     owner: str | None = None
     reason: str | None = None
+    looks_like: str | None = None
+    looks_like_score: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps``."""
+        return {**vars(self), "path": str(self.path), "outcome": self.outcome.value}
 
 
 @dataclass(frozen=True)
 class EnrollReport:
-    """What became of every photo, in order, and the people of whom no photo could be read."""
+    """What became of every photo, in order.
+
+    Attributes:
+        results: of the photos.
+        errors: the people of whom no photo stands in the gallery, one line each.
+        skipped: people who were left as they are.
+        guarded_by: what the guard rested on in the end, for a person to read; None without a guard.
+        unguarded: people who were enrolled before there was anybody to compare them with.
+    """
 
     results: tuple[PhotoResult, ...]
     errors: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    guarded_by: str | None = None
+    unguarded: int = 0
 
     def count(self, outcome: Outcome) -> int:
         """How many photos had this outcome."""
         return sum(result.outcome is outcome for result in self.results)
 
     def raise_if_failed(self) -> None:
-        """Raise if somebody has no readable photo; everybody else is enrolled by then.
+        """Raise if somebody has no photo in the gallery; everybody else is enrolled by then.
 
         Raises:
             DataError: names the first such person, and how many more there are.
@@ -60,20 +107,26 @@ class EnrollReport:
 
 
 def enroll_folder(
-    gallery: Gallery, embedder: Embedder, folder: str | Path, *, on_progress: Progress | None = None
+    gallery: Gallery,
+    extractor: Extractor,
+    folder: str | Path,
+    policy: Policy | None = None,
+    *,
+    on_progress: Progress | None = None,
 ) -> EnrollReport:
     """Enrol a folder of one folder a person, each under the name of its folder.
-
-    Each person is one transaction, on disk before the next begins.
 
     Raises:
         DataError: the folder is missing or holds nobody.
         GalleryError: the gallery is of another embedder or cannot be written.
     """
-    return _enroll(gallery, embedder, people_in(folder), on_progress)
+    people = [ToEnrol(name, tuple(paths)) for name, paths in people_in(folder)]
+    return enroll(gallery, extractor, people, policy, on_progress=on_progress)
 
 
-def enroll_photos(gallery: Gallery, embedder: Embedder, name: str, paths: Sequence[str | Path]) -> EnrollReport:
+def enroll_photos(
+    gallery: Gallery, extractor: Extractor, name: str, paths: Sequence[str | Path], policy: Policy | None = None
+) -> EnrollReport:
     """Enrol photos of one person, in one transaction.
 
     Raises:
@@ -82,50 +135,205 @@ def enroll_photos(gallery: Gallery, embedder: Embedder, name: str, paths: Sequen
     """
     if not paths:
         raise DataError(f"{name}: no photo to enrol; give at least one")
-    return _enroll(gallery, embedder, [(name, [Path(path) for path in paths])], None)
+    return enroll(gallery, extractor, [ToEnrol(name, tuple(map(Path, paths)))], policy)
 
 
-def _enroll(
+def enroll(
     gallery: Gallery,
-    embedder: Embedder,
-    people: Sequence[tuple[str, Sequence[Path]]],
-    on_progress: Progress | None,
+    extractor: Extractor,
+    people: Sequence[ToEnrol],
+    policy: Policy | None = None,
+    *,
+    on_progress: Progress | None = None,
 ) -> EnrollReport:
-    gallery.check_embedder(embedder)
-    total = sum(len(paths) for _, paths in people)
-    photos = embed_photos(embedder, (path for _, paths in people for path in paths), owner_of=gallery.owner)
-    results: list[PhotoResult] = []
-    errors: list[str] = []
-    for name, paths in people:
-        own = _enroll_person(gallery, name, list(islice(photos, len(paths))))
-        if all(result.outcome is Outcome.UNREADABLE for result in own):
-            errors.append(f"{name}: no readable photo among {len(own)}; the first: {own[0].reason}")
-        results += own
-        if on_progress is not None:
-            on_progress(len(results), total)
-    return EnrollReport(tuple(results), tuple(errors))
+    """Enrol people, each in one transaction.
+
+    Args:
+        gallery: whom it knows afterwards.
+        extractor: the gallery's.
+        people: in order.
+        policy: how photos are judged.
+        on_progress: called after each person with the number of photos done, and of all.
+
+    Raises:
+        GalleryError: the gallery is of another embedder or cannot be written; the people before are on disk.
+    """
+    gallery.check_embedder(extractor)
+    return _Enrolment(gallery, extractor, policy or Policy()).run(people, on_progress)
 
 
-def _enroll_person(gallery: Gallery, name: str, photos: Sequence[EmbeddedPhoto]) -> list[PhotoResult]:
-    new = [(photo, photo.vector) for photo in photos if photo.vector is not None]
-    enrolments = iter(
-        gallery.enrol(
-            name,
-            np.stack([vector for _, vector in new]),
-            [photo.sha256 for photo, _ in new],
-            [photo.path for photo, _ in new],
-        )
-        if new
-        else ()
-    )
-    results = []
-    for photo in photos:
-        if photo.reason is not None:
-            results.append(PhotoResult(photo.path, name, Outcome.UNREADABLE, reason=photo.reason))
-        elif photo.owner is not None:
-            outcome = Outcome.ALREADY if photo.owner == name else Outcome.OTHER
-            results.append(PhotoResult(photo.path, name, outcome, photo.owner))
+@dataclass
+class _Judged:
+    """A photo on its way: what became of it, or the template that it is to become."""
+
+    photo: ExtractedPhoto
+    result: PhotoResult | None = None
+    template: NewTemplate | None = None
+
+
+@dataclass
+class _Enrolment:
+    """One run: the people who were there before it, and the guard as it learns."""
+
+    gallery: Gallery
+    extractor: Extractor
+    policy: Policy
+    guard: Guard | None = None
+    _known: set[str] = field(default_factory=set)
+    _learned_at: int = 0
+
+    def run(self, people: Sequence[ToEnrol], on_progress: Progress | None) -> EnrollReport:
+        self._known = set(self.gallery.identities())
+        skipped = [p.name for p in people if self.policy.known == "skip" and p.name in self._known]
+        people = [p for p in people if p.name not in set(skipped)]
+        total = sum(len(person.paths) for person in people)
+        # To update somebody all photos are looked at again, for the photos that are enrolled are to stay.
+        owner_of = None if self.policy.known == "update" else self.gallery.owner
+        photos = extract_photos(self.extractor, (path for p in people for path in p.paths), owner_of=owner_of)
+        results: list[PhotoResult] = []
+        errors: list[str] = []
+        unguarded = 0
+        for person in people:
+            self._learn()
+            own = self._person(person, list(islice(photos, len(person.paths))))
+            if not any(result.owner == person.name for result in own):
+                why = own[0].reason or f"{own[0].outcome} ({own[0].owner})"
+                errors.append(f"{person.name}: none of {len(own)} photos could be enrolled; the first: {why}")
+            elif self.guard is not None and self.guard.lookalike is None:
+                unguarded += 1
+            results += own
+            if on_progress is not None:
+                on_progress(len(results), total)
+        basis = self.guard.basis if self.guard else None
+        return EnrollReport(tuple(results), tuple(errors), tuple(skipped), basis, unguarded)
+
+    def _learn(self) -> None:
+        """Take the guard's limits anew whenever the gallery has doubled."""
+        size = len(self._known)
+        if self.policy.guard and (self.guard is None or size >= max(FEWEST_PEOPLE, 2 * self._learned_at)):
+            self.guard = Guard.of(self.gallery)
+            self._learned_at = size
+
+    def _person(self, person: ToEnrol, photos: Sequence[ExtractedPhoto]) -> list[PhotoResult]:
+        judged = [self._judge(person.name, photo) for photo in photos]
+        if self.guard is not None:
+            self._refuse_outliers(person.name, judged)
+            lookalikes = self._lookalikes(person.name, judged)
         else:
-            done = next(enrolments)
-            results.append(PhotoResult(photo.path, name, done.outcome, done.owner))
-    return results
+            lookalikes = {}
+        templates = [one.template for one in judged if one.template is not None]
+        update = self.policy.known == "update" and bool(templates)
+        done = iter(
+            self.gallery.enrol(
+                person.name, templates, consent=person.consent, expires=person.expires, replace_others=update
+            )
+            if templates
+            else ()
+        )
+        if templates:
+            self._known.add(person.name)
+        results = []
+        for place, one in enumerate(judged):
+            if one.result is not None:
+                results.append(one.result)
+                continue
+            enrolment = next(done)
+            like, score = lookalikes.get(place, (None, None))
+            results.append(
+                PhotoResult(
+                    one.photo.path,
+                    person.name,
+                    enrolment.outcome,
+                    enrolment.owner,
+                    looks_like=like,
+                    looks_like_score=score,
+                )
+            )
+        return results
+
+    def _judge(self, name: str, photo: ExtractedPhoto) -> _Judged:
+        if photo.reason is not None:
+            return _refused(photo, name, Outcome.UNREADABLE, photo.reason)
+        if photo.owner is not None:
+            outcome = Outcome.ALREADY if photo.owner == name else Outcome.OTHER
+            return _Judged(photo, PhotoResult(photo.path, name, outcome, photo.owner))
+        if not photo.faces:
+            return _refused(photo, name, Outcome.NO_FACE, f"{photo.path}: no face was found in it")
+        face = the_face_of(photo.faces)
+        if face is None:
+            reason = (
+                f"{photo.path}: {len(photo.faces)} faces, and none is {_LARGER:g} times as large as every other one; "
+                "cut out the face that is meant"
+            )
+            return _refused(photo, name, Outcome.SEVERAL_FACES, reason)
+        wrong = faults(face.quality, self.policy.limits or self.extractor.limits)
+        if wrong:
+            return _refused(photo, name, Outcome.POOR, f"{photo.path}: {'; '.join(wrong)}")
+        details = {"box": [round(side, 1) for side in face.found.box], **face.quality.to_json()}
+        return _Judged(
+            photo, None, NewTemplate(face.vector, photo.sha256, str(photo.path), weight(face.quality), details)
+        )
+
+    def _refuse_outliers(self, name: str, judged: Sequence[_Judged]) -> None:
+        assert self.guard is not None
+        new = [one for one in judged if one.template is not None]
+        vectors = [one.template.vector for one in new if one.template is not None]
+        if name in self._known and self.policy.known == "add":
+            vectors += [t.vector for t in self.gallery.person(name).templates]
+        for place, one in enumerate(new):
+            assert one.template is not None
+            others = [v for other, v in enumerate(vectors) if other != place]
+            best = self.guard.unlike(
+                one.template.vector, np.array(others, np.float32).reshape(len(others), self.extractor.dimensions)
+            )
+            if best is not None:
+                reason = (
+                    f"{one.photo.path}: unlike the {len(others)} other photos of {name!r}: its best score among them "
+                    f"is {best:.3f}, at least {self.guard.outlier:.3f} is wanted; look whether it shows somebody else"
+                )
+                one.result = PhotoResult(one.photo.path, name, Outcome.OUTLIER, reason=reason)
+        for one in new:
+            if one.result is not None:
+                one.template = None
+
+    def _lookalikes(self, name: str, judged: Sequence[_Judged]) -> dict[int, tuple[str, float]]:
+        """By place: somebody else who looks like it, and how much; where such are refused, they are marked so."""
+        assert self.guard is not None
+        places = [place for place, one in enumerate(judged) if one.template is not None]
+        if self.guard.lookalike is None or not places:
+            return {}
+        vectors = np.array([one.template.vector for one in judged if one.template is not None])
+        found: dict[int, tuple[str, float]] = {}
+        for place, candidates in zip(places, self.gallery.search(vectors, k=2), strict=True):
+            others = [c for c in candidates if c.name != name]
+            if not others or others[0].score < self.guard.lookalike:
+                continue
+            found[place] = (others[0].name, others[0].score)
+            if self.policy.lookalikes == "refuse":
+                one = judged[place]
+                reason = (
+                    f"{one.photo.path}: looks like {others[0].name!r}, who is enrolled: a score of "
+                    f"{others[0].score:.3f}, below {self.guard.lookalike:.3f} is wanted; if both are one person, enrol "
+                    "under that name"
+                )
+                one.result = PhotoResult(one.photo.path, name, Outcome.LOOKS_LIKE, None, reason, *found[place])
+                one.template = None
+        return found
+
+
+def the_face_of(faces: Sequence[Face]) -> Face | None:
+    """The face that a photo is of: the only one, or one three times as large as every other; None if there is none."""
+    areas = sorted(
+        ((right - left) * (bottom - top), place) for place, (left, top, right, bottom) in enumerate(_boxes(faces))
+    )
+    if len(areas) > 1 and areas[-1][0] < _LARGER * areas[-2][0]:
+        return None
+    return faces[areas[-1][1]] if areas else None
+
+
+def _boxes(faces: Iterable[Face]) -> Iterator[tuple[float, float, float, float]]:
+    return (face.found.box for face in faces)
+
+
+def _refused(photo: ExtractedPhoto, name: str, outcome: Outcome, reason: str) -> _Judged:
+    return _Judged(photo, PhotoResult(photo.path, name, outcome, reason=reason))

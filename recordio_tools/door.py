@@ -6,11 +6,13 @@ Shared by `recordio` and `facerec`, so that both behave alike.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 
 def run(app: typer.Typer, *expected: type[Exception]) -> NoReturn:
@@ -84,6 +86,14 @@ def progress_bar(label: str, unit: Literal["things", "bytes"] = "things") -> Ite
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def counted(items: Sequence[T], progress: Callable[[int, int], None]) -> Iterator[T]:
+    """The items one by one, told to `progress` as they are taken."""
+    for done, item in enumerate(items):
+        progress(done, len(items))
+        yield item
+    progress(len(items), len(items))
 
 
 def _shown(value: object) -> str:

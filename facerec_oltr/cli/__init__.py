@@ -9,14 +9,16 @@ from typing import NoReturn
 
 import typer
 
-from facerec_oltr.cli import data
+from facerec_oltr.cli import data, gallery
+from facerec_oltr.cli.calibrate import calibrate
 from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
+from facerec_oltr.cli.enroll import enroll
 from facerec_oltr.cli.evaluate import evaluate
 from facerec_oltr.cli.evaluate_faces import evaluate_faces
 from facerec_oltr.cli.evaluate_pairs import evaluate_pairs
 from facerec_oltr.cli.export import export
-from facerec_oltr.cli.gallery import calibrate, enroll, identify
+from facerec_oltr.cli.identify import identify, search, verify
 from facerec_oltr.cli.import_authors import import_authors
 from facerec_oltr.cli.report import report
 from facerec_oltr.cli.train import train
@@ -42,6 +44,9 @@ app.add_typer(data.app, name="data")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
 app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)
+app.command(epilog="Example: facerec verify one.jpg other.jpg --gallery demo/gallery.db")(verify)
+app.command(epilog="Example: facerec search --gallery demo/gallery.db visitor.jpg --top 10")(search)
+app.add_typer(gallery.app, name="gallery")
 app.command(epilog="Example: facerec export demo/run demo/model.onnx --embedding meta")(export)
 app.command(epilog="Example: facerec evaluate runs/plain-0 runs/oltr-0")(evaluate)
 app.command(epilog="Example: facerec compare runs/* --out table.md")(compare)

@@ -22,7 +22,7 @@ def demo(
     """
     from facerec_oltr.cli._training_display import display
     from facerec_oltr.cli.evaluate_faces import print_tables
-    from facerec_oltr.cli.gallery import print_decisions
+    from facerec_oltr.cli.identify import print_decisions
     from facerec_oltr.demo import Teller, run_demo
 
     result = run_demo(out, Teller(say, progress_bar, display), splits=splits, overrides=overrides or ())

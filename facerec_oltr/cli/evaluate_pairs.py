@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 def evaluate_pairs(
     packs: Annotated[list[Path], typer.Argument(metavar="PACK…", help="lfw.bin …, or folders of recordio pairs.")],
     models: Annotated[
-        list[str], typer.Option("--model", metavar="RUN", help="RUN, RUN:meta, dlib or raw_pixels; repeatable.")
+        list[str],
+        typer.Option("--model", metavar="MODEL", help="RUN, RUN:meta, FILE.onnx, a pack, dlib, raw_pixels."),
     ],
+    detector: Annotated[
+        str, typer.Option(help="What finds the faces of packs of whole photos; none: they are aligned crops.")
+    ] = "none",
     folds: Annotated[int, typer.Option(min=2, help="Equal stretches of the pairs.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
@@ -23,15 +27,19 @@ def evaluate_pairs(
 
     Pickles are read without running what they hold.
     """
+    from facerec_oltr.faces.finding import FindingEmbedder
     from facerec_oltr.faces.pairs import measure_pairs, similarities
-    from facerec_oltr.models import open_model
+    from facerec_oltr.models import open_extractor, open_model
     from recordio_tools.pairs import open_pack
 
-    embedders = [open_model(model) for model in dict.fromkeys(models)]
     rows: list[tuple[str, str, PairFigures]] = []
     for path in packs:
         pack = open_pack(path)
-        for embedder in embedders:
+        for model in dict.fromkeys(models):
+            if detector == "none":
+                embedder = open_model(model)
+            else:
+                embedder = FindingEmbedder(open_extractor(model, detector), max(pack.image(0).shape[:2]))
             with progress_bar(f"{path.name}: {embedder.name}") as progress:
                 scores = similarities(embedder, pack, progress)
             rows.append((str(path), embedder.name, measure_pairs(scores, pack.same, folds=folds)))

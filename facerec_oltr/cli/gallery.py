@@ -1,155 +1,325 @@
-"""`facerec enroll`, `calibrate`, `identify`: people in, a threshold, and who is in a photo."""
+"""`facerec gallery`: who is enrolled, changed, taken out, moved, checked."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recordio_tools.door import data, progress_bar, say
+from facerec_oltr.cli._gallery import AsJson, KeyFile, open_gallery, say_notes
+from recordio_tools.door import data, printable, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from facerec_oltr.embedder import Embedder
     from facerec_oltr.gallery import Gallery
-    from facerec_oltr.identify import Decision
+    from facerec_oltr.gallery.records import Receipt
 
-GalleryPath = Annotated[Path, typer.Option("--gallery", help="The gallery's file.")]
-Model = Annotated[
-    str | None,
-    typer.Option(help="A run folder (RUN or RUN:meta), dlib, or raw_pixels; the gallery's own if not given."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+app = typer.Typer(help="Look at a gallery, change it, take people out for good, move it.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="GALLERY", help="The gallery's file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Under which somebody is enrolled.")]
 
 
-def enroll(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="A folder of one folder a person; or photos.")],
-    gallery: GalleryPath,
-    model: Model = None,
-    name: Annotated[str | None, typer.Option("--id", help="Whose photos these are, where photos are given.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Enrol people, each from a folder of photos (aligned crops of one face); the gallery is made if missing."""
-    from facerec_oltr.enroll import enroll_folder, enroll_photos
-    from facerec_oltr.errors import DataError
-
-    if name is None and (len(paths) != 1 or paths[0].is_file()):
-        raise DataError("photos were given without --id; say whose they are, or give one folder of folders of people")
-    opened, embedder = _open(gallery, model, create=True)
-    with opened:
-        if name is None:
-            with progress_bar("enrolling") as progress:
-                report = enroll_folder(opened, embedder, paths[0], on_progress=progress)
-        else:
-            report = enroll_photos(opened, embedder, name, paths)
-        people, templates = len(opened.identities()), sum(opened.identities().values())
-    for result in report.results:
-        if result.outcome not in ("enrolled", "already enrolled"):
-            say(f"{result.path}: {result.outcome}: {result.reason or result.owner}")
-    counts = {outcome.value: report.count(outcome) for outcome in type(report.results[0].outcome)}
+@app.command("list", epilog="Example: facerec gallery list gallery.db")
+def list_people(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> None:
+    """List everybody, with the number of templates, in order of enrolment."""
+    with open_gallery(gallery, key, readonly=True) as opened:
+        people = opened.people()
     if as_json:
-        data({"gallery": str(gallery), "people": people, "templates": templates, "photos": counts})
-    else:
-        done = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        say(f"{gallery}: {people} people, {templates} templates ({done}); made with {embedder.name}")
-    report.raise_if_failed()
-
-
-def calibrate(
-    gallery: GalleryPath,
-    strangers: Annotated[Path, typer.Option(help="A folder of one folder a person; none of them enrolled.")],
-    fpir: Annotated[float, typer.Option(help="The share of strangers' photos that may be accepted, at most.")] = 0.01,
-    model: Model = None,
-    as_json: AsJson = False,
-) -> None:
-    """Choose the gallery's threshold by strangers, and keep it in the gallery."""
-    from facerec_oltr.calibrate import calibrate as run
-
-    opened, embedder = _open(gallery, model)
-    with opened, progress_bar("searching strangers") as progress:
-        report = run(opened, embedder, strangers, fpir, on_progress=progress)
-    chosen = report.calibration
-    for line in (*report.unreadable, *(f"caution: {line}" for line in report.cautions)):
-        say(line)
-    if as_json:
-        data(
-            {
-                "gallery": str(gallery),
-                "target_fpir": chosen.target_fpir,
-                "threshold": chosen.threshold,
-                "achieved_fpir": chosen.achieved_fpir,
-                "measurable": chosen.measurable,
-                "strangers": chosen.strangers,
-                "searches": chosen.searches,
-            }
-        )
-    else:
-        say(
-            f"{gallery}: accept at a score of {chosen.threshold:.4f} or more; {chosen.achieved_fpir:.3g} of "
-            f"{chosen.searches} photos of {chosen.strangers} strangers reach it (at most {chosen.target_fpir:g} wanted)"
-        )
-
-
-def identify(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Aligned crops of one face, or folders.")],
-    gallery: GalleryPath,
-    fpir: Annotated[float | None, typer.Option(help="Decide by the calibration for this FPIR.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Decide by this score instead of a calibration.")] = None,
-    model: Model = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say of each photo whom it shows: the best identity if its score suffices, or unknown."""
-    from facerec_oltr.errors import DataError
-    from facerec_oltr.faces.photos import find_photos
-    from facerec_oltr.identify import identify as run
-
-    opened, embedder = _open(gallery, model)
-    with opened:
-        decisions = run(opened, embedder, find_photos(photos), target_fpir=fpir, threshold=threshold)
-    for line in decisions[0].rule.cautions:
-        say(f"caution: {line}")
-    if as_json:
-        data([decision.to_json() for decision in decisions])
-    else:
-        print_decisions(decisions)
-    unreadable = [decision for decision in decisions if decision.decision == "unreadable"]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        raise DataError(f"{unreadable[0].reason}{more}; the other photos are answered above")
-
-
-def _open(path: Path, model: str | None, *, create: bool = False) -> "tuple[Gallery, Embedder]":
-    """The gallery and the embedder that made it, or the `model` given."""
-    from facerec_oltr.errors import GalleryError
-    from facerec_oltr.gallery import Gallery
-    from facerec_oltr.models import open_model
-
-    if model is None:
-        if create and not path.exists():
-            raise GalleryError(
-                f"{path}: there is no such gallery yet; say with --model which model it is to be made by"
-            )
-        opened = Gallery.open(path)
-        embedder = open_model(opened.embedder.source)
-        opened.check_embedder(embedder)
-        return opened, embedder
-    embedder = open_model(model)
-    return (Gallery.open_or_create if create else Gallery.open)(path, embedder), embedder
-
-
-def print_decisions(decisions: "list[Decision]") -> None:
-    """Print decisions as a table on stdout."""
+        data([{name: value for name, value in vars(person).items() if name != "number"} for person in people])
+        return
+    from rich.markup import escape
     from rich.table import Table
 
     from facerec_oltr.cli._console import console
 
-    rule = decisions[0].rule
-    origin = "given" if rule.target_fpir is None else f"calibrated for FPIR {rule.target_fpir:g}"
-    table = Table(title=f"accepted at {rule.threshold:.4f} or more ({origin})", title_justify="left")
-    for heading in ("photo", "decision", "best identity", "score", "runner-up", "margin"):
-        table.add_column(heading, justify="right" if heading in ("score", "margin") else "left", overflow="fold")
-    colours = {"accepted": "green", "unknown": "yellow", "unreadable": "red"}
-    for d in decisions:
-        score = "" if d.score is None else f"{d.score:.4f}"
-        margin = "" if d.margin is None else f"{d.margin:.4f}"
-        verdict = f"[{colours[d.decision]}]{d.decision}[/]"
-        table.add_row(str(d.photo), verdict, d.identity or "", score, d.runner_up or "", margin)
-    console().print(table)
+    shown = Table("name", "templates", "enrolled", "expires", "consent")
+    for p in people:
+        cells = (p.name, f"{p.templates:,}", p.created[:10], p.expires or "", p.consent or "")
+        shown.add_row(*(escape(printable(cell)) for cell in cells))
+    console().print(shown)
+
+
+@app.command(epilog="Example: facerec gallery show gallery.db ann")
+def show(gallery: File, name: Name, key: KeyFile = None, as_json: AsJson = False) -> None:
+    """Show all that is held on somebody; the vectors themselves in --json."""
+    from facerec_oltr.gallery.exchange import person_as_json
+
+    with open_gallery(gallery, key, readonly=True) as opened:
+        person = opened.person(name)
+    if as_json:
+        data(person_as_json(person))
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    from facerec_oltr.cli._console import console
+
+    s = person.summary
+    table({"name": s.name, "enrolled": s.created, "expires": s.expires or "never", "consent": s.consent or "not given"})
+    shown = Table()
+    for heading in ("photo", "enrolled", "quality", "measured", "SHA-256"):
+        shown.add_column(heading, overflow="fold")
+    for t in person.templates:
+        measured = ", ".join(f"{k} {_short(v)}" for k, v in t.details.items())
+        cells = (t.photo_path, t.created[:10], f"{t.quality:.2f}", measured, t.photo_sha256[:12])
+        shown.add_row(*(escape(printable(cell)) for cell in cells))
+    console().print(shown)
+
+
+@app.command(epilog="Example: facerec gallery rename gallery.db ann anna")
+def rename(
+    gallery: File,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
+    key: KeyFile = None,
+) -> None:
+    """Give somebody another name."""
+    with open_gallery(gallery, key) as opened:
+        opened.rename(name, new)
+    say(f"{gallery}: {name!r} is {new!r} now")
+
+
+@app.command(epilog="Example: facerec gallery merge gallery.db ann2 ann")
+def merge(
+    gallery: File,
+    name: Name,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="Who gets the templates.")],
+    key: KeyFile = None,
+) -> None:
+    """Give all templates of NAME to INTO, who is the same person, and remove NAME."""
+    with open_gallery(gallery, key) as opened:
+        moved = opened.merge(name, into)
+    say(f"{gallery}: {moved:,} templates of {name!r} are {into!r}'s now")
+
+
+@app.command(epilog="Example: facerec gallery remove gallery.db ann --receipt ann-erased.json")
+def remove(
+    gallery: File,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Whom.")],
+    receipt: Annotated[Path | None, typer.Option(help="A file for the receipt.")] = None,
+    prove: Annotated[bool, typer.Option(help="Search all files for what was erased.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase people for good: templates, photos' hashes and paths, index entries, free pages; with a receipt."""
+    with open_gallery(gallery, key) as opened:
+        for name in names:
+            opened.person(name)
+        _ask(f"erase {', '.join(map(repr, names))} for good?", yes)
+        _tell_erased(opened, opened.erase(*names, prove=prove), receipt, as_json)
+
+
+@app.command("purge-expired", epilog="Example: facerec gallery purge-expired gallery.db --yes")
+def purge_expired(
+    gallery: File,
+    receipt: Annotated[Path | None, typer.Option(help="A file for the receipt.")] = None,
+    prove: Annotated[bool, typer.Option(help="Search all files for what was erased.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase everybody whose day has come, as enroll --expires set it."""
+    with open_gallery(gallery, key) as opened:
+        names = opened.expired()
+        if not names:
+            say(f"{gallery}: nobody has expired")
+            return
+        _ask(f"erase {len(names):,} people for good, {names[0]!r} first?", yes)
+        _tell_erased(opened, opened.erase(*names, prove=prove), receipt, as_json)
+
+
+@app.command(epilog="Example: facerec gallery export gallery.db people.jsonl --id ann")
+def export(
+    gallery: File,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A file that is not there yet.")],
+    names: Annotated[list[str] | None, typer.Option("--id", help="Whom; everybody if not given.")] = None,
+    key: KeyFile = None,
+) -> None:
+    """Write people, with all that is held on them and their vectors in clear, as lines of JSON."""
+    from facerec_oltr.gallery.exchange import export_people
+
+    with open_gallery(gallery, key) as opened, progress_bar("writing") as progress:
+        count = export_people(opened, out, names, on_progress=progress)
+    say(f"{out}: {count:,} people; whoever has this file has their faces")
+
+
+@app.command("import", epilog="Example: facerec gallery import gallery.db people.jsonl")
+def import_(
+    gallery: File,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What facerec gallery export wrote.")],
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the people of such a file to a gallery of the same model; goes on where it stopped."""
+    from facerec_oltr.gallery.exchange import import_people
+
+    with open_gallery(gallery, key) as opened, progress_bar("reading") as progress:
+        counts = import_people(opened, file, on_progress=progress)
+        state = opened.state()
+    outcomes = {outcome.value: count for outcome, count in counts.items()}
+    if as_json:
+        data({"gallery": str(gallery), "people": state.identities, "templates": state.templates, "outcomes": outcomes})
+    else:
+        done = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "nothing new"
+        say(f"{gallery}: {state.identities:,} people, {state.templates:,} templates ({done})")
+
+
+@app.command(epilog="Example: facerec gallery check gallery.db --lookalikes")
+def check(
+    gallery: File,
+    lookalikes: Annotated[
+        bool, typer.Option("--lookalikes", help="Look for people who are enrolled twice, and photos of somebody else.")
+    ] = False,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read all of a gallery and its index and say all that is wrong; exit code 1 where something is."""
+    from facerec_oltr.guard import suspects
+
+    with open_gallery(gallery, key) as opened:
+        found = opened.check()
+        if lookalikes and not found:
+            found = suspects(opened)
+        say_notes(opened)
+    if as_json:
+        data([vars(finding) for finding in found])
+    else:
+        for finding in found:
+            typer.echo(printable(f"{finding.place}: {finding.problem}; {finding.advice}"))
+    if found:
+        raise typer.Exit(1)
+    say(f"{gallery}: sound")
+
+
+@app.command(epilog="Example: facerec gallery stats gallery.db")
+def stats(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> None:
+    """Say what a gallery holds: its model, people, templates, index, calibrations, size on the disk."""
+    with open_gallery(gallery, key, readonly=True) as opened:
+        facts = _stats(opened)
+    if as_json:
+        data(facts)
+    else:
+        table({name: value for name, value in facts.items() if name != "calibrations"})
+        for c in facts["calibrations"]:
+            who = "strangers" if c["source"] == "strangers" else "enrolled people"
+            outgrown = ", outgrown since" if c["stale"] else ""
+            say(
+                f"calibrated {c['created'][:10]} for FPIR {c['target_fpir']:g}: {c['threshold']:.4f} by "
+                f"{c['strangers']:,} {who}{outgrown}"
+            )
+
+
+@app.command(epilog="Example: facerec gallery audit gallery.db")
+def audit(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> None:
+    """Print the audit trail: what happened when, never who it was about."""
+    with open_gallery(gallery, key, readonly=True) as opened:
+        entries = opened.audit()
+    if as_json:
+        data([{**vars(entry), "facts": dict(entry.facts)} for entry in entries])
+        return
+    for e in entries:
+        facts = ", ".join(f"{name} {value}" for name, value in e.facts.items())
+        typer.echo(f"{e.number:>6}  {e.when}  {e.action:<10}  {facts}  {e.chained[:12]}")
+
+
+@app.command(epilog="Example: facerec gallery migrate gallery.db")
+def migrate(gallery: File, key: KeyFile = None) -> None:
+    """Bring a gallery of an older version to this one; every command but those that only look does so by itself."""
+    with open_gallery(gallery, key) as opened:
+        opened.state()
+    say(f"{gallery}: of the newest version")
+
+
+@app.command(epilog="Example: facerec gallery backup gallery.db gallery-2026-11-25.db")
+def backup(
+    gallery: File,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A place where nothing is.")],
+    key: KeyFile = None,
+) -> None:
+    """Write a whole copy, while others may go on; remember it, so that a receipt of erasure can name it."""
+    with open_gallery(gallery, key) as opened:
+        opened.backup(out)
+    say(f"{out}: a whole copy; erase people there too when they are erased here")
+
+
+@app.command("make-key", epilog="Example: facerec gallery make-key gallery.key")
+def make_key(out: Annotated[Path, typer.Argument(metavar="OUT", help="A place where nothing is.")]) -> None:
+    """Write a new random key, readable by its owner alone, for a gallery that is made with --key."""
+    from facerec_oltr.gallery.encryption import make_key as run
+
+    run(out)
+    say(f"{out}: a new key; without it an encrypted gallery is lost, so keep a copy elsewhere")
+
+
+def _ask(question: str, yes: bool) -> None:
+    import sys
+
+    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
+def _tell_erased(gallery: "Gallery", erased: "Receipt", file: Path | None, as_json: bool) -> None:
+    from recordio_tools.whole import write_whole
+
+    told: dict[str, Any] = {
+        **vars(erased),
+        "traces": dict(erased.traces),
+        "before": vars(erased.before),
+        "after": vars(erased.after),
+        "backups": list(erased.backups),
+    }
+    if file is not None:
+        write_whole(file, (json.dumps(told, indent=2) + "\n").encode())
+    if as_json:
+        data(told)
+    say(
+        f"{gallery.path}: {erased.identities:,} people and {erased.templates:,} templates erased; traces found: "
+        + (", ".join(f"{place} {count}" for place, count in erased.traces.items()) or "not searched")
+    )
+    for copy in erased.backups:
+        say(f"caution: {copy} is a backup that was made before; erase them there too")
+    if any(erased.traces.values()):
+        from facerec_oltr.errors import GalleryError
+
+        raise GalleryError(
+            f"{gallery.path}: traces of what was erased are left in its files, another program may be reading them; "
+            "close it and run facerec gallery check"
+        )
+
+
+def _stats(gallery: "Gallery") -> dict[str, Any]:
+    import numpy as np
+
+    state, facts, people = gallery.state(), gallery.facts, gallery.people()
+    each = np.array([person.templates for person in people] or [0])
+    files = [gallery.path, *gallery.path.parent.glob(f"{gallery.path.name}-*")]
+    folder = gallery.path.with_name(f"{gallery.path.name}.index")
+    files += [path for path in folder.glob("*") if path.is_file()]
+    calibrations = [
+        {**{k: v for k, v in vars(c).items() if k not in ("maxima", "state")}, "stale": gallery.is_stale(c)}
+        for c in gallery.calibrations()
+    ]
+    return {
+        "gallery": str(gallery.path),
+        "created": facts.created,
+        "model": f"{facts.embedder.name} ({facts.embedder.source})",
+        "detector": facts.embedder.detector,
+        "dimensions": facts.embedder.dimensions,
+        "fusion": facts.fusion.value,
+        "encrypted": "yes" if facts.encrypted else "no",
+        "people": state.identities,
+        "templates": state.templates,
+        "templates_of_a_person": f"{each.min()} to {each.max()}, {each.mean():.3g} on average",
+        "index": gallery.index.kind,
+        "bytes": sum(path.stat().st_size for path in files if path.exists()),
+        "calibrations": calibrations,
+    }
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return " ".join(_short(v) for v in value)
+    return str(value)

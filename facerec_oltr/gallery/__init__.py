@@ -1,8 +1,9 @@
 """Who is enrolled: a transactional store, a search index derived from it, and the gallery that joins them.
 
 - ``records``: what goes in and comes out: embedder, enrolment, calibration, candidate.
-- ``migrations``: the store's tables, version by version.
+- ``protocols``: what a store and an index promise.
 - ``store``: SQLite, the only truth; several processes may read and write at once.
+- ``encryption``: keys, and vectors at rest, plain or encrypted.
 - ``index``: exact search over float32 vectors; add, remove, search(vectors, k) -> (scores, ids), equal to
   brute force, ties by lowest id.
 - ``gallery``: enrol, remove, search fused per identity, keep calibrations.

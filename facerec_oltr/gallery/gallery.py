@@ -1,37 +1,48 @@
 """A gallery: who is enrolled, and who a probe looks like.
 
-The store is the truth; the index is derived from it and follows what other processes write. An identity's
-score is that of its best template (max fusion), whatever the number of its templates.
+The store is the truth; the index is derived from it and follows what other processes write. The score of an identity
+is fused over its templates before identities are ranked.
 """
 
 import difflib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.embedder import EmbedderFacts
 from facerec_oltr.errors import GalleryError
-from facerec_oltr.gallery.index import FlatIndex
+from facerec_oltr.gallery.encryption import Key
+from facerec_oltr.gallery.index import Derived
+from facerec_oltr.gallery.protocols import Store
 from facerec_oltr.gallery.records import (
+    NO_DETECTOR,
+    AuditEntry,
     Calibration,
     Candidate,
+    Cohort,
     Enrolment,
+    Finding,
+    Fusion,
     GalleryState,
+    NewTemplate,
+    PersonRecord,
+    PersonSummary,
+    Receipt,
     RecordedEmbedder,
+    Vectors,
 )
-from facerec_oltr.gallery.store import Clock, Store
-from facerec_oltr.metrics.identification import Threshold
-
-POLICY = "max"
+from facerec_oltr.gallery.store import Clock, SqliteStore
 
 _UNIT = 1e-3  # how far from 1 the length of a vector may be
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The present moment, in UTC."""
     return datetime.now(UTC)
 
 
@@ -40,49 +51,78 @@ class Gallery:
 
     Each process and each thread opens its own.
 
+    Args:
+        store: the truth.
+        clock: what to date by.
+        index: the kind of index; by size if None.
+        readonly: nothing is to be written.
+
     Attributes:
         path: its file.
-        embedder: the embedder it was made with; vectors of another cannot be compared with it.
+        readonly: whether nothing can be written.
+        facts: what it is from its beginning to its end, its embedder above all.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock = now, *, index: str | None = None, readonly: bool = False) -> None:
         self._store = store
         self._clock = clock
+        self.readonly = readonly
         self.path = store.path
-        self.embedder: RecordedEmbedder = store.embedder()
-        self._index = FlatIndex(self.embedder.dimensions)
-        self._changes = 0  # as of which state the index was filled, and up to which template
-        self._last_id = 0
-        self._names: dict[int, str] = {}
-        self._owners: dict[int, int] = {}
+        self.facts = facts = store.facts()
+        # Where vectors are encrypted they are not written down in clear beside it either.
+        folder = None if facts.encrypted else self.path.with_name(f"{self.path.name}.index")
+        self._derived = Derived(facts.serial, facts.embedder.dimensions, facts.fusion, folder, index)
 
     @classmethod
-    def create(cls, path: str | Path, embedder: EmbedderFacts, *, clock: Clock = _now) -> Self:
+    def create(
+        cls,
+        path: str | Path,
+        embedder: EmbedderFacts,
+        *,
+        fusion: Fusion = Fusion.MAX,
+        key: Key | None = None,
+        clock: Clock = now,
+        index: str | None = None,
+    ) -> Self:
         """Make an empty gallery for this embedder.
 
         Raises:
             GalleryError: there is a file already, or the place cannot be written.
         """
+        path = Path(path)
         try:
-            return cls(Store.create(Path(path), embedder, clock), clock)
+            store = SqliteStore.create(path, recorded(embedder), fusion, clock=clock, key=key)
         except FileExistsError as error:
             raise GalleryError(f"{path}: there is a file already; open it or choose another name") from error
+        return cls(store, clock, index=index)
 
     @classmethod
-    def open(cls, path: str | Path, embedder: EmbedderFacts | None = None, *, clock: Clock = _now) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        embedder: EmbedderFacts | None = None,
+        *,
+        key: Key | None = None,
+        clock: Clock = now,
+        index: str | None = None,
+        readonly: bool = False,
+    ) -> Self:
         """Open a gallery.
 
         Args:
             path: its file.
             embedder: the embedder at hand, if there is one; another than the gallery's is refused.
+            key: of its encryption, if it has one.
             clock: what to date new rows by.
+            index: the kind of index; by size if None.
+            readonly: nothing is to be written.
 
         Raises:
-            GalleryError: no file, not a gallery, of a newer version, damaged, locked, of another embedder.
+            GalleryError: no file, not a gallery, of a newer version, damaged, locked, of another embedder or key.
         """
-        store = Store.open(Path(path), clock)
+        store = SqliteStore.open(Path(path), clock=clock, key=key, readonly=readonly)
         try:
-            gallery = cls(store, clock)
+            gallery = cls(store, clock, index=index, readonly=readonly)
             if embedder is not None:
                 gallery.check_embedder(embedder)
         except BaseException:
@@ -91,17 +131,39 @@ class Gallery:
         return gallery
 
     @classmethod
-    def open_or_create(cls, path: str | Path, embedder: EmbedderFacts, *, clock: Clock = _now) -> Self:
-        """Open a gallery, or make it where there is none; safe if several processes do so at once."""
+    def open_or_create(
+        cls,
+        path: str | Path,
+        embedder: EmbedderFacts,
+        *,
+        fusion: Fusion | None = None,
+        key: Key | None = None,
+        clock: Clock = now,
+        index: str | None = None,
+    ) -> Self:
+        """Open a gallery, or make it where there is none; safe if several processes do so at once.
+
+        Raises:
+            GalleryError: as ``create`` and ``open``, or it is there and fuses templates in another way.
+        """
         if not Path(path).exists():
             try:
-                return cls(Store.create(Path(path), embedder, clock), clock)
+                store = SqliteStore.create(Path(path), recorded(embedder), fusion or Fusion.MAX, clock=clock, key=key)
+                return cls(store, clock, index=index)
             except FileExistsError:
                 pass  # another process was faster: its gallery is as good
-        return cls.open(path, embedder, clock=clock)
+        gallery = cls.open(path, embedder, key=key, clock=clock, index=index)
+        if fusion is not None and gallery.facts.fusion != fusion:
+            gallery.close()
+            raise GalleryError(
+                f"{path}: fuses templates by {gallery.facts.fusion}, not by {fusion}; leave it out, or make a new "
+                "gallery"
+            )
+        return gallery
 
     def close(self) -> None:
         """Close the file."""
+        self._derived.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -110,28 +172,66 @@ class Gallery:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def store(self) -> Store:
+        """The truth, for what is asked of it alone."""
+        return self._store
+
+    @property
+    def index(self) -> Derived:
+        """The search index, for what is asked of it alone."""
+        return self._derived
+
+    @property
+    def embedder(self) -> RecordedEmbedder:
+        """The embedder it was made with; vectors of another cannot be compared with its own."""
+        return self.facts.embedder
+
     def check_embedder(self, embedder: EmbedderFacts) -> None:
-        """Refuse an embedder that did not make this gallery: its vectors mean something else."""
-        given = RecordedEmbedder(
-            embedder.name, embedder.fingerprint, embedder.dimensions, embedder.size, embedder.source
-        )
-        mine = self.embedder
+        """Refuse an embedder or a detector that did not make this gallery: its vectors mean something else."""
+        given, mine = recorded(embedder), self.embedder
         if (given.fingerprint, given.dimensions) != (mine.fingerprint, mine.dimensions):
             raise GalleryError(
                 f"{self.path}: made with embedder {mine}, not with {given}; "
                 "give the model it was made with, or enrol into a new gallery"
             )
+        if given.detector_fingerprint != mine.detector_fingerprint:
+            raise GalleryError(
+                f"{self.path}: its faces were found by {_detector(mine)}, not by {_detector(given)}, and lie "
+                "differently in their crops; give the detector it was made with, or enrol into a new gallery"
+            )
 
     def identities(self) -> dict[str, int]:
         """How many templates each name has, in order of enrolment."""
-        return self._store.template_counts()
+        return {person.name: person.templates for person in self.people()}
+
+    def people(self) -> list[PersonSummary]:
+        """Everybody, in order of enrolment."""
+        return self._store.people()
+
+    def person(self, name: str) -> PersonRecord:
+        """All that is held on somebody.
+
+        Raises:
+            GalleryError: nobody is enrolled under this name.
+        """
+        record = self._store.person(_text(name))
+        if record is None:
+            raise self._nobody(name)
+        return record
 
     def owner(self, photo_sha256: str) -> str | None:
         """Under which name a photo is enrolled, if it is."""
         return self._store.owner(photo_sha256)
 
     def enrol(
-        self, name: str, vectors: npt.ArrayLike, hashes: Sequence[str], paths: Sequence[str | Path]
+        self,
+        name: str,
+        templates: Sequence[NewTemplate],
+        *,
+        consent: str | None = None,
+        expires: date | None = None,
+        replace_others: bool = False,
     ) -> list[Enrolment]:
         """Add templates to a name, all or none; when this returns they are on disk.
 
@@ -140,28 +240,60 @@ class Gallery:
 
         Args:
             name: any text, not empty.
-            vectors: (n, D), of length 1.
-            hashes: n hex SHA-256 digests of the photos' bytes.
-            paths: n places where the photos were found, kept for people to read.
+            templates: in order; paths may be any file name.
+            consent: a reference to the consent that this rests on, kept in place of an earlier one.
+            expires: the day from which ``expired`` names this identity, kept in place of an earlier one.
+            replace_others: the name has exactly these templates afterwards.
 
         Returns:
-            n outcomes, in order.
+            What became of each, in order.
         """
         if not name.strip():
             raise GalleryError("a name must not be empty")
-        return self._store.enrol(_text(name), self._checked(vectors), hashes, [_text(str(p)) for p in paths])
+        self._checked(np.array([t.vector for t in templates], np.float32).reshape(len(templates), -1))
+        return self._store.enrol(
+            _text(name),
+            [replace(t, photo_path=_text(t.photo_path)) for t in templates],
+            consent=consent,
+            expires=expires.isoformat() if expires else None,
+            replace=replace_others,
+        )
 
-    def remove(self, name: str) -> int:
-        """Remove an identity with all its templates; returns how many these were."""
-        removed = self._store.remove(name)
-        if removed is None:
-            near = difflib.get_close_matches(name, self.identities(), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise GalleryError(f"{self.path}: nobody is enrolled as {name!r}{hint}")
-        return removed
+    def erase(self, *names: str, prove: bool = True) -> Receipt:
+        """Remove identities for good, from the store and from the index, and prove it.
+
+        Args:
+            names: whom.
+            prove: search all files for what was erased; reads all of them.
+
+        Raises:
+            GalleryError: nobody is enrolled under one of the names; nothing is removed then.
+        """
+        people = [self.person(name) for name in names]
+        vectors = np.array([t.vector for person in people for t in person.templates], np.float32)
+        receipt = self._store.erase([person.summary.name for person in people], prove=prove)
+        self._derived.refresh(self._store)
+        traces = dict(receipt.traces)
+        if prove:
+            traces |= {"index": self._derived.traces(vectors.reshape(-1, self.embedder.dimensions))}
+        return replace(receipt, traces=traces)
+
+    def expired(self, today: date | None = None) -> list[str]:
+        """Whose day has come."""
+        return self._store.expired((today or self._clock().date()).isoformat())
+
+    def rename(self, old: str, new: str) -> None:
+        """Give somebody another name, which nobody has."""
+        if not new.strip():
+            raise GalleryError("a name must not be empty")
+        self._store.rename(self.person(old).summary.name, _text(new))
+
+    def merge(self, source: str, into: str) -> int:
+        """Give one person's templates to another and remove the first; returns how many templates moved."""
+        return self._store.merge(self.person(source).summary.name, self.person(into).summary.name)
 
     def state(self) -> GalleryState:
-        """The size now, and the counter that every enrolment and removal raises."""
+        """The size now, and the counter that every change raises."""
         return self._store.state()
 
     def search(self, vectors: npt.ArrayLike, k: int = 2) -> list[list[Candidate]]:
@@ -172,50 +304,33 @@ class Gallery:
             k: how many identities, at least 1.
 
         Returns:
-            One list a probe; equal scores in order of the first template enrolled.
+            One list a probe; equal scores in order of enrolment.
         """
+        scores, identities = self.search_numbers(vectors, k)
+        names = self._store.names(np.unique(identities[identities >= 0]).tolist())
+        return [
+            # Somebody who was erased between the search and the question for names is not a candidate any more.
+            [Candidate(names[i], s) for s, i in zip(row, who, strict=True) if i in names]
+            for row, who in zip(scores.tolist(), identities.tolist(), strict=True)
+        ]
+
+    def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """The same as scores (B, K) and numbers of identities (B, K)."""
         vectors = self._checked(vectors)
-        self._refresh()
-        wanted = min(k, len(set(self._owners.values())))
-        answers: list[list[Candidate]] = [[] for _ in vectors]
-        pending = list(range(len(vectors)))
-        depth = 4 * k  # templates; deeper for the probes whose best ones belong to too few identities
-        while wanted and pending:
-            scores, ids = self._index.search(vectors[pending], depth)
-            for b, row, templates in zip(pending, scores, ids, strict=True):
-                answers[b] = self._fused(row, templates)[:k]
-            pending = [b for b in pending if len(answers[b]) < wanted]
-            depth *= 4
-        return answers
+        self._derived.refresh(self._store)
+        return self._derived.search(vectors, k)
 
-    def save_calibration(
-        self, threshold: Threshold, *, strangers: int, searches: int, state: GalleryState
-    ) -> Calibration:
-        """Keep a threshold with all that it holds for.
-
-        Args:
-            threshold: as ``threshold_at_fpir`` chose it.
-            strangers: how many people it was chosen by.
-            searches: how many of their photos were searched.
-            state: the gallery's state before the first of these searches.
-        """
-        calibration = Calibration(
-            threshold.target,
-            threshold.value,
-            threshold.achieved,
-            threshold.measurable,
-            strangers,
-            searches,
-            state,
-            POLICY,
-            self._clock().isoformat(),
-        )
+    def save_calibration(self, calibration: Calibration) -> None:
+        """Keep a threshold with all that it holds for."""
         self._store.save_calibration(calibration)
-        return calibration
 
-    def calibration(self, target_fpir: float | None = None) -> Calibration | None:
-        """The latest calibration, or the latest for this target; None where there is none."""
-        fitting = [c for c in self.calibrations() if target_fpir is None or c.target_fpir == target_fpir]
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
+        """The latest calibration, or the latest for this target and this score rule; None where there is none."""
+        fitting = [
+            c
+            for c in self.calibrations()
+            if (target_fpir is None or c.target_fpir == target_fpir) and (rule is None or c.rule == rule)
+        ]
         return fitting[-1] if fitting else None
 
     def calibrations(self) -> list[Calibration]:
@@ -226,35 +341,75 @@ class Gallery:
         """Whether templates were added or removed since: the FPIR then differs from what was measured."""
         return calibration.state.changes != self.state().changes
 
-    def _fused(self, scores: npt.NDArray[np.float32], templates: npt.NDArray[np.int64]) -> list[Candidate]:
-        # Templates come best first, so the first of an identity is its best.
-        best: dict[int, float] = {}
-        for score, template in zip(scores.tolist(), templates.tolist(), strict=True):
-            best.setdefault(self._owners[template], score)
-        return [Candidate(self._names[identity], score) for identity, score in best.items()]
+    def save_cohort(self, cohort: Cohort) -> None:
+        """Keep faces of people who are not enrolled, in place of earlier ones."""
+        self._checked(cohort.vectors)
+        self._store.save_cohort(cohort)
 
-    def _refresh(self) -> None:
-        """Bring the index up to what the store holds now."""
-        if self._store.state().changes == self._changes:
-            return
-        now = self._store.load(self._last_id, self.embedder.dimensions)
-        new = [t for t in now.owners if t > self._last_id]
-        self._index.remove([t for t in self._owners if t not in now.owners])
-        self._index.add(now.vectors, new)
-        self._changes, self._names, self._owners = now.state.changes, now.names, now.owners
-        self._last_id = max(new, default=self._last_id)
+    def cohort(self) -> Cohort | None:
+        """The faces of people who are not enrolled, if they were kept."""
+        return self._store.cohort()
 
-    def _checked(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def timestamp(self) -> str:
+        """The present moment as its rows are dated."""
+        return self._clock().isoformat()
+
+    def note(self, action: str, facts: Mapping[str, Any]) -> AuditEntry:
+        """Add an entry to the audit trail: counts, never who it is about."""
+        return self._store.note(action, facts)
+
+    def audit(self) -> list[AuditEntry]:
+        """The audit trail, oldest first."""
+        return self._store.audit()
+
+    def check(self) -> list[Finding]:
+        """All that is wrong with store and index, found by reading all of them."""
+        found = self._store.check()
+        if not found:  # an index is compared with what is known to be whole
+            self._derived.refresh(self._store)
+            found = self._derived.check(self._store)
+        return found
+
+    def backup(self, to: str | Path) -> None:
+        """Write a whole copy of the store to a place where nothing is; the index is made anew from it."""
+        self._store.backup(Path(to))
+
+    def _nobody(self, name: str) -> GalleryError:
+        near = difflib.get_close_matches(name, self.identities(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return GalleryError(f"{self.path}: nobody is enrolled as {name!r}{hint}")
+
+    def _checked(self, vectors: npt.ArrayLike) -> Vectors:
         vectors = np.asarray(vectors, np.float32)
-        if vectors.ndim != 2 or vectors.shape[1] != self.embedder.dimensions:
-            raise GalleryError(
-                f"{self.path}: vectors have shape {vectors.shape}, expected (n, {self.embedder.dimensions})"
-            )
+        dimensions = self.embedder.dimensions
+        if vectors.size == 0 and len(vectors) == 0:
+            return vectors.reshape(0, dimensions)
+        if vectors.ndim != 2 or vectors.shape[1] != dimensions:
+            raise GalleryError(f"{self.path}: vectors have shape {vectors.shape}, expected (n, {dimensions})")
         lengths = np.linalg.norm(vectors, axis=1)
         wrong = lengths[~(np.abs(lengths - 1) <= _UNIT)]
         if len(wrong):
             raise GalleryError(f"{self.path}: a vector has length {wrong[0]:.4g}, expected 1; normalise it")
         return vectors
+
+
+def recorded(embedder: EmbedderFacts) -> RecordedEmbedder:
+    """What a gallery remembers of an embedder, and of the detector that finds faces for it where there is one."""
+    if isinstance(embedder, RecordedEmbedder):
+        return embedder
+    return RecordedEmbedder(
+        embedder.name,
+        embedder.fingerprint,
+        embedder.dimensions,
+        embedder.size,
+        embedder.source,
+        getattr(embedder, "detector_source", NO_DETECTOR),
+        getattr(embedder, "detector_fingerprint", ""),
+    )
+
+
+def _detector(embedder: RecordedEmbedder) -> str:
+    return "nobody: photos were aligned crops" if embedder.detector == NO_DETECTOR else embedder.detector
 
 
 def _text(raw: str) -> str:

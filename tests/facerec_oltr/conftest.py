@@ -13,6 +13,7 @@ import torch
 
 from facerec_oltr.config import load_experiment
 from facerec_oltr.experiment import Experiment
+from facerec_oltr.faces.extractor import Extractor
 from recordio_tools.packing import pack_folder
 
 TINY = (
@@ -91,6 +92,11 @@ class AngleEmbedder:
     def embed(self, faces):
         angles = np.radians(faces.reshape(len(faces), -1).mean(axis=1))
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def angles() -> Extractor:
+    """Photos as aligned crops whose brightness is an angle."""
+    return Extractor(AngleEmbedder(), None)
 
 
 def write_photo(path, angle):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerec_oltr import backbones, heads, losses, open_set, samplers
+from facerec_oltr import backbones, heads, losses, open_set, samplers, scoring
 from facerec_oltr.components import Config
 from facerec_oltr.errors import ConfigError, DataError
 from facerec_oltr.losses import Batch
@@ -19,7 +19,7 @@ from facerec_oltr.open_set import Judgement, KnownShareThreshold, Outputs, Rule
 from facerec_oltr.open_set import _base as open_set_base
 
 B, C, D, SIZE = 6, 5, 8, 24
-FAMILIES = (backbones, heads, losses, open_set, samplers)
+FAMILIES = (backbones, heads, losses, open_set, samplers, scoring)
 
 
 def members(family: ModuleType) -> list[type[Any]]:
@@ -49,6 +49,7 @@ def test_the_families_have_as_many_members_as_their_tables_of_contents() -> None
         "losses": 13,
         "open_set": 7,
         "samplers": 2,
+        "scoring": 7,
     }
 
 

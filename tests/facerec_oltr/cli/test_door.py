@@ -24,6 +24,22 @@ COMMANDS = (
     "enroll",
     "calibrate",
     "identify",
+    "search",
+    "verify",
+    "gallery list",
+    "gallery show",
+    "gallery rename",
+    "gallery merge",
+    "gallery remove",
+    "gallery purge-expired",
+    "gallery export",
+    "gallery import",
+    "gallery check",
+    "gallery stats",
+    "gallery audit",
+    "gallery migrate",
+    "gallery backup",
+    "gallery make-key",
     "export",
     "evaluate",
     "compare",
@@ -178,7 +194,7 @@ def test_bad_folders_of_people_are_one_line_each(run: Path, tmp_path: Path) -> N
     (tmp_path / "people/eve/0.png").write_bytes(b"not a picture")
     broken = enroll(tmp_path / "people")
     assert broken.returncode == 1
-    assert "eve: no readable photo among 1" in broken.stderr.splitlines()[-1]
+    assert "eve: none of 1 photos could be enrolled" in broken.stderr.splitlines()[-1]
     assert "Traceback" not in broken.stderr
 
 
@@ -217,11 +233,14 @@ def test_models_are_evaluated_and_reported(run: Path, cut: Path, tmp_path: Path)
     figures = json.loads(result.stdout)["models"]
     assert list(figures) == ["raw pixels", "oltr (direct)", "oltr (meta)"]
     assert figures["raw pixels"]["rank_1"] == 1  # patterns with a little noise are easy
-    table = evaluate("--out", tmp_path / "result.json")
+    table = evaluate("--out", tmp_path / "result.json", "--rules", "nac,reachability:selector=1")
     assert "what a user gets" in table.stdout
+    assert "other rules than the cosine" in table.stdout and "reachability" in table.stdout
+    assert "no rule is recommended" in table.stderr  # of two people
     reported = facerec("report", tmp_path / "result.json", "--out", tmp_path / "report.md")
     assert reported.returncode == 0, reported.stderr
-    assert "oltr (direct)" in (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
+    assert "oltr (direct)" in text and "## Other rules than the cosine" in text
     assert (tmp_path / "report-det.png").exists()
 
 
@@ -233,6 +252,9 @@ def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path
     fails_with_one_line(evaluate(tmp_path / "no.json"), "no.json", "expected a manifest.json")
     fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people who were not trained on, expected 15")
     fails_with_one_line(evaluate(cut / "lt/manifest.json", "--model", "nowhere"), "found no such model")
+    fails_with_one_line(evaluate(cut / "lt/manifest.json", "--rules", "evm"), "no rule is called 'evm'")
+    few = ("--enrolled", 2, "--calibration", 1, "--strangers", 1, "--rules", "negative_cohort")
+    fails_with_one_line(evaluate(cut / "lt/manifest.json", *few), "found a cohort of 0 people, expected 2 or more")
     assert not (tmp_path / "result.json").exists()
     (tmp_path / "broken.json").write_text("{}")
     result = facerec("report", tmp_path / "broken.json", "--out", tmp_path / "report.md")
