@@ -113,7 +113,7 @@ def make_pack(
     if not root.is_dir():
         raise SourceError(f"{root}: is not a folder, expected one with a sub-folder of photos a person")
     listed = read_pair_list(pair_list)
-    paths = {photo: _find(root, photo, pair_list) for photo in dict.fromkeys(listed.photos)}
+    paths = {photo: find_photo(root, photo, pair_list) for photo in dict.fromkeys(listed.photos)}
     source = source_of(pair_list) | {"folds": listed.folds, "size": size}
     if size is not None:
         source |= {"image_format": image_format, "quality": quality if image_format == "jpg" else None}
@@ -168,7 +168,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _find(root: Path, photo: str, pair_list: Path) -> Path:
+def find_photo(root: Path, photo: str, pair_list: Path) -> Path:
     """The one image file of a photo."""
     stem = root / photo
     found = [path for suffix in sorted(IMAGE_SUFFIXES) if (path := stem.with_name(stem.name + suffix)).is_file()]

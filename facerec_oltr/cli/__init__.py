@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from facerec_oltr.cli import data, gallery
+from facerec_oltr.cli import data, gallery, protocol
 from facerec_oltr.cli.calibrate import calibrate
 from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
@@ -41,6 +41,7 @@ app.command(
     "--set data.root=/data/imagenet",
 )(import_authors)
 app.add_typer(data.app, name="data")
+app.add_typer(protocol.app, name="protocol")
 app.command(epilog="Example: facerec enroll --gallery demo/gallery.db --model demo/run photos/")(enroll)
 app.command(epilog="Example: facerec calibrate --gallery demo/gallery.db --strangers strangers/ --fpir 0.01")(calibrate)
 app.command(epilog="Example: facerec identify --gallery demo/gallery.db visitor.jpg")(identify)
