@@ -3,6 +3,7 @@
 - ``identification``: one probe against a gallery (1:N): CMC, FPIR, FNIR, TPIR, DET, thresholds.
 - ``calibration``: a threshold for a wanted FPIR, what it will be on other people, and how high it may be.
 - ``impostors``: the searches that choose it where no stranger is at hand: each template among all other people.
+- ``sweep``: identification of many probes in large galleries, in blocks, exact, several sizes at once.
 - ``verification``: one photo against another (1:1): TAR at FAR, EER, accuracy by folds.
 - ``ranking``: how well one score separates two groups: AUROC.
 - ``shots``: closed-set accuracy by how many training images a class has.
