@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -456,6 +457,7 @@ def test_unknown_kind():
 
 def follow_and_die(folder, store, fusion, kind, writes):
     """Refresh, and be killed at a write."""
+    faiss.omp_set_num_threads(1)  # as below
     left = [writes]
     whole_column, whole_head = FileColumn.write, Head.page
 
@@ -497,7 +499,7 @@ def test_killed_at_any_write_it_is_whole_again(tmp_path, fusion, monkeypatch):
             changed(store, rng)
         child = fork.Process(target=follow_and_die, args=(folder, store, fusion, kind, attempt))
         child.start()
-        child.join()
+        child.join(60)
         assert child.exitcode in (0, -signal.SIGKILL)
         killed += child.exitcode != 0
         survived += child.exitcode == 0
@@ -514,6 +516,7 @@ def test_killed_at_any_write_it_is_whole_again(tmp_path, fusion, monkeypatch):
 
 def search_all_the_while(folder, store, stop, failures):
     """Whatever is asked while others change the rows, a score belongs to the person under whose name it is given."""
+    faiss.omp_set_num_threads(1)  # the threads of OpenMP do not come along in a fork, and a child would wait for them
     rng = np.random.default_rng(os.getpid())
     index = derived(folder)
     index.refresh(store)
@@ -555,7 +558,7 @@ def test_readers_never_see_a_row_that_is_being_changed(tmp_path):
             index.rebuild(store)
     stop.set()
     for reader in readers:
-        reader.join()
-        assert reader.exitcode == 0
+        reader.join(60)
+        assert reader.exitcode == 0, "a reader failed, or hangs"
     assert failures.empty()
     assert index.check(store) == []
