@@ -116,16 +116,14 @@ def calibrate_by_gallery(gallery: Gallery, target_fpir: float) -> Calibration:
         MetricError: they are too few to show the target.
     """
     _check_target(target_fpir)
-    state, people = gallery.state(), gallery.people()
-    if len(people) < 2:
+    state = gallery.state()
+    if state.identities < 2:
         raise GalleryError(
-            f"{gallery.path}: {len(people)} people are enrolled, and it takes two to compare; enrol more"
+            f"{gallery.path}: {state.identities} people are enrolled, and it takes two to compare; enrol more"
         )
-    drawn = np.random.default_rng(_SEED).permutation(len(people))[:_MOST_PEOPLE]
-    block = gallery.store.templates_of(sorted(people[i].number for i in drawn))
-    scores, found = gallery.search_numbers(block.vectors, 2)
-    maxima = np.where(found == block.identities[:, None], -np.inf, scores).max(axis=1)
-    return _calibration(gallery, maxima, block.identities, target_fpir, state, COSINE, "gallery")
+    block = gallery.drawn(_MOST_PEOPLE, _SEED)
+    found = gallery.search_others(block.vectors, block.identities)
+    return _calibration(gallery, found.maxima, found.people, target_fpir, state, COSINE, "gallery")
 
 
 def cautions(calibration: Calibration) -> tuple[str, ...]:

@@ -46,12 +46,8 @@ class Searcher:
             return self.gallery.search(vectors, k)
         cosines, identities = self.gallery.search_numbers(vectors, max(k, _SHORTLIST, self._fitted.depth))
         scores = self._fitted.scores(vectors, identities, cosines)
-        names = self.gallery.store.names(np.unique(identities).tolist())
-        found = []
-        for row, who in zip(scores, identities, strict=True):
-            order = np.lexsort((who, -row))[:k]
-            found.append([Candidate(names[int(who[i])], float(row[i])) for i in order if int(who[i]) in names])
-        return found
+        order = np.lexsort((identities, -scores), axis=1)[:, :k]
+        return self.gallery.named(np.take_along_axis(scores, order, 1), np.take_along_axis(identities, order, 1))
 
     def maxima(self, vectors: npt.NDArray[np.float32]) -> Maxima:
         """The best score of each probe (B, D); -inf where nobody is enrolled."""

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.gallery.records import Finding
+from facerec_oltr.metrics.impostors import pair_scores
 
 FEWEST_PEOPLE = 20
 _MOST_PEOPLE = 1000  # drawn where more are enrolled
@@ -46,20 +47,18 @@ class Guard:
     @classmethod
     def of(cls, gallery: Gallery, seed: int = 0) -> Self:
         """The limits as the gallery stands now; draws at most a thousand people of it."""
-        people = gallery.people()
+        people = gallery.state().identities
         calibration = gallery.calibration(rule="cosine")
         lookalike = calibration.threshold if calibration is not None else None
         basis = f"the calibration for FPIR {calibration.target_fpir:g}" if calibration is not None else ""
-        if len(people) < FEWEST_PEOPLE:
-            few = f"{len(people)} people enrolled, and it takes {FEWEST_PEOPLE} to know how alike different people look"
+        if people < FEWEST_PEOPLE:
+            few = f"{people} people enrolled, and it takes {FEWEST_PEOPLE} to know how alike different people look"
             return cls(lookalike, None, basis or few)
-        rng = np.random.default_rng(seed)
-        drawn = rng.permutation(len(people))[:_MOST_PEOPLE]
-        block = gallery.store.templates_of([people[i].number for i in drawn])
-        _, first = np.unique(block.identities, return_index=True)
-        one_each, owners = block.vectors[first], block.identities[first]
+        block = gallery.drawn(_MOST_PEOPLE, seed)
+        owners, first = np.unique(block.identities, return_index=True)
+        one_each = block.vectors[first]
         if lookalike is None:
-            lookalike = _gumbel(_impostor_maxima(gallery, one_each, owners), _STRANGERS)
+            lookalike = _gumbel(gallery.search_others(one_each, owners).maxima, _STRANGERS)
             basis = f"{len(owners)} people enrolled, each searched among the others"
         return cls(lookalike, impostor_pairs(one_each, _PAIRS), basis)
 
@@ -118,16 +117,7 @@ def suspects(gallery: Gallery) -> list[Finding]:
 
 def impostor_pairs(one_each: npt.NDArray[np.float32], share: float) -> float:
     """The score that this share of the pairs of different people reaches; faces (n, D), one a person."""
-    scores = one_each @ one_each.T
-    return float(np.quantile(scores[np.triu_indices(len(scores), 1)], 1 - share))
-
-
-def _impostor_maxima(
-    gallery: Gallery, vectors: npt.NDArray[np.float32], owners: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    scores, found = gallery.search_numbers(vectors, k=2)
-    others = np.where(found == owners[:, None], -np.inf, scores)
-    return others.max(axis=1).astype(np.float64)
+    return float(np.quantile(pair_scores(one_each), 1 - share))
 
 
 def _gumbel(maxima: npt.NDArray[np.float64], share: float) -> float:

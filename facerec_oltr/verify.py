@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from facerec_oltr.deciding import false_alarm_rate
 from facerec_oltr.errors import DataError, GalleryError
 from facerec_oltr.faces.extractor import Extractor, Face
 from facerec_oltr.faces.photos import extract_photos
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.metrics.identification import threshold_at_fpir
+from facerec_oltr.metrics.impostors import pair_scores
 from facerec_oltr.metrics.intervals import rule_of_three
 
 DEFAULT_FMR = 0.001
@@ -83,8 +85,10 @@ def verify(
     rate, people = None, None
     if gallery is not None:
         gallery.check_embedder(extractor)
-        pairs, people = _impostor_pairs(gallery)
-        rate = float((1 + np.count_nonzero(pairs >= score)) / (len(pairs) + 1))
+        block = gallery.drawn(_MOST_PEOPLE)
+        first = np.unique(block.identities, return_index=True)[1]
+        pairs, people = pair_scores(block.vectors[first]).astype(np.float64), len(first)
+        rate = false_alarm_rate(score, pairs)
         if threshold is None:
             target_fmr = target_fmr or DEFAULT_FMR
             if len(pairs) < _FEWEST_PAIRS / target_fmr:
@@ -103,13 +107,3 @@ def _largest(extractor: Extractor, path: Path) -> Face:
     if not photo.faces:
         raise DataError(photo.reason or f"{path}: no face was found in it; give a photo that shows one")
     return photo.faces[0]
-
-
-def _impostor_pairs(gallery: Gallery) -> tuple[np.ndarray, int]:
-    """The scores of all pairs of different people, one face each, of at most 2,000 people drawn; and their number."""
-    people = gallery.people()
-    drawn = np.random.default_rng(0).permutation(len(people))[:_MOST_PEOPLE]
-    block = gallery.store.templates_of(sorted(people[i].number for i in drawn))
-    _, first = np.unique(block.identities, return_index=True)
-    scores = block.vectors[first] @ block.vectors[first].T
-    return scores[np.triu_indices(len(first), 1)].astype(np.float64), len(first)

@@ -78,8 +78,7 @@ def open_both(
         return Gallery.open_or_create(path, extractor, fusion=fusion, key=key_of(key), index=index), extractor
     opened = Gallery.open(path, key=key_of(key), index=index)
     try:
-        if fusion is not None and fusion != opened.facts.fusion:
-            raise GalleryError(f"{path}: fuses templates by {opened.facts.fusion}, not by {fusion}; leave --fusion out")
+        opened.check_fusion(fusion)
         made_by = opened.embedder
         try:
             extractor = open_extractor(model or made_by.source, detector or made_by.detector)

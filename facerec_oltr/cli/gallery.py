@@ -18,6 +18,10 @@ app = typer.Typer(help="Look at a gallery, change it, take people out for good, 
 File = Annotated[Path, typer.Argument(metavar="GALLERY", help="The gallery's file.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Under which somebody is enrolled.")]
 
+ReceiptFile = Annotated[Path | None, typer.Option("--receipt", help="A file for the receipt.")]
+Prove = Annotated[bool, typer.Option(help="Search all files for what was erased.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
 
 @app.command("list", epilog="Example: facerec gallery list gallery.db")
 def list_people(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> None:
@@ -96,9 +100,9 @@ def merge(
 def remove(
     gallery: File,
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Whom.")],
-    receipt: Annotated[Path | None, typer.Option(help="A file for the receipt.")] = None,
-    prove: Annotated[bool, typer.Option(help="Search all files for what was erased.")] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    receipt: ReceiptFile = None,
+    prove: Prove = True,
+    yes: Yes = False,
     key: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -113,9 +117,9 @@ def remove(
 @app.command("purge-expired", epilog="Example: facerec gallery purge-expired gallery.db --yes")
 def purge_expired(
     gallery: File,
-    receipt: Annotated[Path | None, typer.Option(help="A file for the receipt.")] = None,
-    prove: Annotated[bool, typer.Option(help="Search all files for what was erased.")] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    receipt: ReceiptFile = None,
+    prove: Prove = True,
+    yes: Yes = False,
     key: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -195,8 +199,10 @@ def check(
 @app.command(epilog="Example: facerec gallery stats gallery.db")
 def stats(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> None:
     """Say what a gallery holds: its model, people, templates, index, calibrations, size on the disk."""
+    from facerec_oltr.gallery.stats import stats_of
+
     with open_gallery(gallery, key, readonly=True) as opened:
-        facts = _stats(opened)
+        facts = stats_of(opened)
     if as_json:
         data(facts)
     else:
@@ -286,35 +292,6 @@ def _tell_erased(gallery: "Gallery", erased: "Receipt", file: Path | None, as_js
             f"{gallery.path}: traces of what was erased are left in its files, another program may be reading them; "
             "close it and run facerec gallery check"
         )
-
-
-def _stats(gallery: "Gallery") -> dict[str, Any]:
-    import numpy as np
-
-    state, facts, people = gallery.state(), gallery.facts, gallery.people()
-    each = np.array([person.templates for person in people] or [0])
-    files = [gallery.path, *gallery.path.parent.glob(f"{gallery.path.name}-*")]
-    folder = gallery.path.with_name(f"{gallery.path.name}.index")
-    files += [path for path in folder.glob("*") if path.is_file()]
-    calibrations = [
-        {**{k: v for k, v in vars(c).items() if k not in ("maxima", "state")}, "stale": gallery.is_stale(c)}
-        for c in gallery.calibrations()
-    ]
-    return {
-        "gallery": str(gallery.path),
-        "created": facts.created,
-        "model": f"{facts.embedder.name} ({facts.embedder.source})",
-        "detector": facts.embedder.detector,
-        "dimensions": facts.embedder.dimensions,
-        "fusion": facts.fusion.value,
-        "encrypted": "yes" if facts.encrypted else "no",
-        "people": state.identities,
-        "templates": state.templates,
-        "templates_of_a_person": f"{each.min()} to {each.max()}, {each.mean():.3g} on average",
-        "index": gallery.index.kind,
-        "bytes": sum(path.stat().st_size for path in files if path.exists()),
-        "calibrations": calibrations,
-    }
 
 
 def _short(value: object) -> str:

@@ -46,7 +46,6 @@ def identify(
     as_json: AsJson = False,
 ) -> None:
     """Say of every face in every photo whose it is: the best identity if its score suffices, or unknown."""
-    from facerec_oltr.errors import DataError
     from facerec_oltr.faces.photos import extract_photos, find_photos
     from facerec_oltr.identify import identify_each, rule_for
 
@@ -70,10 +69,7 @@ def identify(
         data([decision.to_json() for decision in decisions])
     elif decisions:
         print_decisions(decisions)
-    unreadable = [decision for decision in decisions if decision.decision == "unreadable"]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        raise DataError(f"{unreadable[0].reason}{more}; the other photos are answered above")
+    _refuse_unreadable([str(decision.reason) for decision in decisions if decision.decision == "unreadable"])
 
 
 def search(
@@ -91,7 +87,6 @@ def search(
     from rich.table import Table
 
     from facerec_oltr.cli._console import console
-    from facerec_oltr.errors import DataError
     from facerec_oltr.faces.photos import extract_photos, find_photos
 
     paths = find_photos(photos)
@@ -122,9 +117,7 @@ def search(
                 place = (_place(Path(answer["photo"]), answer["time"]), str(answer["face"])) if rank == 1 else ("", "")
                 table.add_row(*place, str(rank), printable(c["identity"]), f"{c['score']:.4f}")
         console().print(table)
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        raise DataError(f"{unreadable[0]}{more}; the other photos are answered above")
+    _refuse_unreadable(unreadable)
 
 
 def verify(
@@ -205,6 +198,15 @@ def _table(decisions: "list[Decision]") -> "Table":
             "" if d.false_alarm_rate is None else f"{d.false_alarm_rate:.2g}",
         )
     return table
+
+
+def _refuse_unreadable(reasons: list[str]) -> None:
+    """End with the first of the photos that nothing could be said of, when the others are answered."""
+    from facerec_oltr.errors import DataError
+
+    if reasons:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise DataError(f"{reasons[0]}{more}; the other photos are answered above")
 
 
 def _place(photo: Path, time: float | None) -> str:

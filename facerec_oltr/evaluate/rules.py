@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.evaluate.equal_fpir import Ranked, differences
-from facerec_oltr.metrics.identification import Searches, fuse_templates, threshold_at_fpir
+from facerec_oltr.metrics.identification import Searches, found, fuse_templates, let_in, threshold_at_fpir
 from facerec_oltr.metrics.intervals import Interval
 from facerec_oltr.protocol import Positions, Roles
 from facerec_oltr.scoring import CohortFaces, FittedRule, GalleryFaces, ScoreRule
@@ -57,8 +57,8 @@ def judge(rule: ScoreRule, vectors: Vectors, people: Ints, roles: Roles) -> Judg
     maxima = np.empty(len(chosen))
     for fold, rest in _folds(rule, people[chosen]):
         fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen[rest]))
-        found = _search(fitted, gallery, vectors[chosen[fold]], np.full(np.count_nonzero(fold), -1))
-        maxima[fold] = found.nonmated_maxima
+        searches = _search(fitted, gallery, vectors[chosen[fold]], np.full(np.count_nonzero(fold), -1))
+        maxima[fold] = searches.nonmated_maxima
     fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen))
     probes = np.concatenate([roles.mated, roles.strangers])
     return Judged(_search(fitted, gallery, vectors[probes], people[probes]), maxima)
@@ -110,9 +110,8 @@ class RuleCounts:
                 ranked[name].append(Ranked.of(judged.searches, mated, strangers))
                 for target, wanted in enumerate(self._targets):
                     T = threshold_at_fpir(judged.calibration_maxima, wanted).value
-                    found, let_in = decisions(judged.searches, T)
-                    np.add.at(counts[place, target, 0], mated, found)
-                    np.add.at(counts[place, target, 1], strangers, let_in)
+                    np.add.at(counts[place, target, 0], mated, found(judged.searches, T))
+                    np.add.at(counts[place, target, 1], strangers, let_in(judged.searches, T))
         self._tried = tried  # the same for every model
         self._equal[model] = differences(ranked, REFERENCE, self._targets, tried[0], np.random.default_rng(0))
 
@@ -126,23 +125,14 @@ class RuleCounts:
             "models": {
                 model: {
                     name: [
-                        {"found": found.tolist(), "let_in": let_in.tolist(), "equal_fpir": asdict(equal)}
-                        for (found, let_in), equal in zip(of_rule, self._equal[model][name], strict=True)
+                        {"found": hits.tolist(), "let_in": alarms.tolist(), "equal_fpir": asdict(equal)}
+                        for (hits, alarms), equal in zip(of_rule, self._equal[model][name], strict=True)
                     ]
                     for name, of_rule in zip(self._rules, counts, strict=True)
                 }
                 for model, counts in self._models.items()
             },
         }
-
-
-def decisions(searches: Searches, threshold: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which mated searches (M,) find their person at rank 1, and which strangers (U,) are let in."""
-
-    def accepted(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        return (scores >= threshold) & (scores > -np.inf)
-
-    return (searches.ranks == 1) & accepted(searches.true_scores), accepted(searches.nonmated_maxima)
 
 
 def _folds(rule: ScoreRule, people: Ints) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:

@@ -22,6 +22,7 @@ from facerec_oltr.gallery.protocols import Store
 from facerec_oltr.gallery.records import (
     NO_DETECTOR,
     AuditEntry,
+    Block,
     Calibration,
     Candidate,
     Cohort,
@@ -29,6 +30,7 @@ from facerec_oltr.gallery.records import (
     Finding,
     Fusion,
     GalleryState,
+    Ids,
     NewTemplate,
     PersonRecord,
     PersonSummary,
@@ -37,6 +39,7 @@ from facerec_oltr.gallery.records import (
     Vectors,
 )
 from facerec_oltr.gallery.store import Clock, SqliteStore
+from facerec_oltr.metrics.impostors import ImpostorSearches, leave_one_out
 
 _UNIT = 1e-3  # how far from 1 the length of a vector may be
 
@@ -153,12 +156,11 @@ class Gallery:
             except FileExistsError:
                 pass  # another process was faster: its gallery is as good
         gallery = cls.open(path, embedder, key=key, clock=clock, index=index)
-        if fusion is not None and gallery.facts.fusion != fusion:
+        try:
+            gallery.check_fusion(fusion)
+        except BaseException:
             gallery.close()
-            raise GalleryError(
-                f"{path}: fuses templates by {gallery.facts.fusion}, not by {fusion}; leave it out, or make a new "
-                "gallery"
-            )
+            raise
         return gallery
 
     def close(self) -> None:
@@ -199,6 +201,14 @@ class Gallery:
             raise GalleryError(
                 f"{self.path}: its faces were found by {_detector(mine)}, not by {_detector(given)}, and lie "
                 "differently in their crops; give the detector it was made with, or enrol into a new gallery"
+            )
+
+    def check_fusion(self, fusion: Fusion | None) -> None:
+        """Refuse another fusion than the gallery was made with; None is any."""
+        if fusion is not None and self.facts.fusion != fusion:
+            raise GalleryError(
+                f"{self.path}: fuses templates by {self.facts.fusion}, not by {fusion}; leave it out, or make a new "
+                "gallery"
             )
 
     def identities(self) -> dict[str, int]:
@@ -306,19 +316,41 @@ class Gallery:
         Returns:
             One list a probe; equal scores in order of enrolment.
         """
-        scores, identities = self.search_numbers(vectors, k)
-        names = self._store.names(np.unique(identities[identities >= 0]).tolist())
+        return self.named(*self.search_numbers(vectors, k))
+
+    def named(self, scores: npt.NDArray[np.floating], identities: Ids) -> list[list[Candidate]]:
+        """Candidates of scores (B, K) and numbers of identities (B, K), in their order."""
+        names = self._store.names(np.unique(identities).tolist())
         return [
             # Somebody who was erased between the search and the question for names is not a candidate any more.
             [Candidate(names[i], s) for s, i in zip(row, who, strict=True) if i in names]
             for row, who in zip(scores.tolist(), identities.tolist(), strict=True)
         ]
 
-    def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, Ids]:
         """The same as scores (B, K) and numbers of identities (B, K)."""
         vectors = self._checked(vectors)
         self._derived.refresh(self._store)
         return self._derived.search(vectors, k)
+
+    def search_others(self, vectors: Vectors, identities: Ids) -> ImpostorSearches:
+        """Templates (n, D) of enrolled people (n,), each searched among everybody else.
+
+        Raises:
+            MetricError: the templates are of fewer than two people.
+        """
+        return leave_one_out(
+            vectors,
+            identities,
+            search=lambda vectors: self.search_numbers(vectors, 2),
+            rng=np.random.default_rng(),  # nothing is left to draw
+        )
+
+    def drawn(self, most_people: int, seed: int = 0) -> Block:
+        """The templates of so many people at most, drawn by a seed."""
+        people = self.people()
+        drawn = np.random.default_rng(seed).permutation(len(people))[:most_people]
+        return self._store.templates_of([people[i].number for i in drawn])
 
     def save_calibration(self, calibration: Calibration) -> None:
         """Keep a threshold with all that it holds for."""

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from facerec_oltr.metrics._exact import Places, Vectors
+from facerec_oltr.metrics.exact import Places, Vectors
 
 Counts = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facerec_oltr.metrics._exact import Places, Vectors, exact_scores, fetched
+from facerec_oltr.metrics.exact import Places, Vectors, exact_scores, fetched
 
 Fusion = Literal["max", "mean"]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from facerec_oltr.errors import MetricError
 from facerec_oltr.metrics._bins import MOST
-from facerec_oltr.metrics._exact import Places
+from facerec_oltr.metrics.exact import Places
 
 
 @dataclass(frozen=True, eq=False)

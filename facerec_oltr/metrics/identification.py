@@ -174,19 +174,29 @@ def fuse_templates(
     return np.add.reduceat(grouped.astype(np.float64), starts, axis=1) / counts, identities
 
 
+def found(searches: Searches, threshold: float, rank: int = 1) -> npt.NDArray[np.bool_]:
+    """(M,) which mated searches find their identity: at this rank or better, with a score >= the threshold."""
+    return ~rejected_at(searches.true_scores, threshold) & (searches.ranks <= rank)
+
+
+def let_in(searches: Searches, threshold: float) -> npt.NDArray[np.bool_]:
+    """(U,) which non-mated searches have any score >= the threshold."""
+    return ~rejected_at(searches.nonmated_maxima, threshold)
+
+
 def fpir(searches: Searches, threshold: float) -> float:
     """False positive identification rate: the share of non-mated searches with any score >= the threshold."""
-    return share(~rejected_at(searches.nonmated_maxima, threshold))
+    return share(let_in(searches, threshold))
 
 
 def fnir(searches: Searches, threshold: float, rank: int = 1) -> float:
     """False negative identification rate: mated searches below the threshold or beyond the rank."""
-    return share(~_found(searches, threshold, rank))
+    return share(~found(searches, threshold, rank))
 
 
 def tpir(searches: Searches, threshold: float, rank: int = 1) -> float:
     """True positive identification rate, 1 - FNIR; also called DIR or hit rate."""
-    return share(_found(searches, threshold, rank))
+    return share(found(searches, threshold, rank))
 
 
 def misidentification_rate(searches: Searches, threshold: float) -> float:
@@ -265,21 +275,17 @@ def det_curve(searches: Searches, rank: int = 1) -> DetCurve:
 
     The thresholds are the scores at which a rate changes, and before them one that accepts nothing.
     """
-    found = searches.true_scores[searches.ranks <= rank]
+    own = searches.true_scores[searches.ranks <= rank]
     maxima = searches.nonmated_maxima
-    changes = np.unique(np.concatenate([found, maxima]))[::-1]
+    changes = np.unique(np.concatenate([own, maxima]))[::-1]
     changes = changes[changes > -np.inf]
     strictest = np.nextafter(changes[:1], np.inf) if len(changes) else np.array([np.inf])
     thresholds = np.concatenate([strictest, changes])
     return DetCurve(
         thresholds,
         _ratio(_at_least(maxima, thresholds), len(maxima)),
-        _ratio(len(searches.ranks) - _at_least(found, thresholds), len(searches.ranks)),
+        _ratio(len(searches.ranks) - _at_least(own, thresholds), len(searches.ranks)),
     )
-
-
-def _found(searches: Searches, threshold: float, rank: int) -> npt.NDArray[np.bool_]:
-    return ~rejected_at(searches.true_scores, threshold) & (searches.ranks <= rank)
 
 
 def _at_least(scores: Floats, thresholds: Floats) -> npt.NDArray[np.int64]:

@@ -83,6 +83,12 @@ def leave_one_out(
     return ImpostorSearches(best, owners[searched])
 
 
+def pair_scores(one_each: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """(n (n - 1) / 2,) the scores of all pairs of different people; faces (n, D), one a person."""
+    scores = one_each @ one_each.T
+    return scores[np.triu_indices(len(scores), 1)]
+
+
 def _products(vectors: npt.NDArray, owners: Ids) -> Search:
     """A search by dot products with every template, unfused: the best of others is the same."""
     return lambda probes: (probes @ vectors.T, np.broadcast_to(owners, (len(probes), len(owners))))

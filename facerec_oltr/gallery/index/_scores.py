@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.gallery.records import Ids, Vectors
+from facerec_oltr.metrics.exact import dot_scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -14,12 +15,6 @@ HALF_LONGEST = 65_000.0  # a longer vector may hold a number that half precision
 def lengths(vectors: Vectors) -> Floats:
     """Euclidean lengths (n,) of (n, D)."""
     return np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-
-
-def exact_scores(held: Vectors, probe: Vectors) -> Vectors:
-    """Dot products (n,) of (n, D) with (D,), in double precision, rounded to float32."""
-    # Multiply and sum, not a matrix product: the order of summation is then the same for every row.
-    return (held.astype(np.float64) * probe.astype(np.float64)).sum(axis=1).astype(np.float32)
 
 
 def single_slack(dimensions: int, longest: float, probes: Floats) -> Floats:
@@ -45,6 +40,6 @@ def half_slack(dimensions: int, longest: float, probes: Floats) -> Floats:
 
 def best_of(near: Ids, keys: Ids, vectors: Vectors, probe: Vectors, k: int) -> tuple[Vectors, Ids]:
     """The k best of some rows: scores, falling, and which rows they are; ties by lowest key."""
-    exact = exact_scores(vectors[near], probe)
+    exact = dot_scores(vectors[near], probe)
     order = np.lexsort((keys[near], -exact))[:k]
     return exact[order], near[order]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec_oltr.errors import MetricError
-from facerec_oltr.metrics._exact import slack
+from facerec_oltr.metrics.exact import slack
 from facerec_oltr.metrics.identification import Searches, fuse_templates, rank_k, threshold_at_fpir
 from facerec_oltr.metrics.sweep import GallerySearches, nested_order, self_matches, sweep
 

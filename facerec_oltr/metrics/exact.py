@@ -17,14 +17,18 @@ _PAIRS = 256  # multiplied at once: their vectors stay in the cache, and their m
 _ROUNDING = 2.0**-24  # of float32
 
 
+def dot_scores(left: Vectors, right: Vectors) -> Vectors:
+    """Scores (n,) of vectors (n, D) with as many others, or with one (D,): a gallery's index has no other."""
+    # Multiply and sum, not a matrix product: the order of summation is then the same for every row.
+    return (left.astype(np.float64) * right.astype(np.float64)).sum(axis=-1).astype(np.float32)
+
+
 def exact_scores(left: Vectors, which: Places, right: Vectors, other: Places) -> Vectors:
     """Scores (n,) of the rows ``left[which]`` and ``right[other]``, pair by pair."""
     scores = np.empty(len(which), np.float32)
     for start in range(0, len(which), _PAIRS):
         some = slice(start, start + _PAIRS)
-        # Multiply and sum, not a matrix product: the order of summation is then the same for every pair.
-        products = left[which[some]].astype(np.float64) * right[other[some]].astype(np.float64)
-        scores[some] = products.sum(axis=1)
+        scores[some] = dot_scores(left[which[some]], right[other[some]])
     return scores
 
 
