@@ -33,6 +33,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def person_of(photo: str | Path) -> str:
 # --- the tools: each has a folder `home`, where everything that it keeps lies
 
 
-class Tool:
+class Tool(ABC):
     """What a user does with any of them. Every method starts the processes that the user would start."""
 
     enrols = True  # whether it keeps anything between two commands
@@ -104,21 +105,21 @@ class Tool:
     def __init__(self, name: str, home: Path, photos: Path) -> None:
         self.name, self.home, self.photos = name, home, photos
 
+    @abstractmethod
     def enrol(self, people: Path) -> None:
         """Enrol a folder of one folder a person into an empty home."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, person: str) -> "subprocess.Popen[str]":
         """Begin to add one more person."""
-        raise NotImplementedError
 
+    @abstractmethod
     def identify(self, folder: Path) -> Answers:
         """Answer all photos of a folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, person: str) -> None:
         """Remove somebody."""
-        raise NotImplementedError
 
     def vectors(self) -> dict[str, list[bytes]]:
         """What it has kept of everybody, as it lies in its files."""

@@ -24,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from facerec_oltr.faces.align import TEMPLATE, similarity
 from facerec_oltr.faces.pairs import measure_pairs, similarities
 from facerec_oltr.metrics.verification import equal_error_rate, tar_at_far
 from facerec_oltr.models import open_model
@@ -32,23 +33,9 @@ from recordio_tools.pairs import open_pack
 from recordio_tools.whole import whole_folder, write_whole
 
 SIZE, QUALITY = 112, 95
-TEMPLATE = np.array(  # where ArcFace has the eyes, the nose and the corners of the mouth in 112 × 112 pixels
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
 MANY, SINGLE = 1000, 1000  # people trained on: with two photos and more, and with one
 SHORT = ("schedule.epochs=5", "stages.0.share=0.6", "stages.1.share=0.4", "backbone.width=8")
 OPEN = ("--enrolled", "80", "--calibration", "400", "--strangers", "1000", "--draws", "20")
-
-
-def similarity(points: np.ndarray) -> np.ndarray:
-    """The (2, 3) matrix that turns, scales and moves points (5, 2) to the template with the least squares.
-
-    With points as complex numbers such a map is z → a z + b, so a is one quotient.
-    """
-    z, w = points @ [1, 1j], TEMPLATE @ [1, 1j]
-    a = np.vdot(z - z.mean(), w - w.mean()) / np.vdot(z - z.mean(), z - z.mean())
-    b = w.mean() - a * z.mean()
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def people_of(list_path: Path) -> dict[str, int]:
@@ -84,7 +71,7 @@ def align(source: Path, out: Path, names: Iterable[str]) -> None:
             with zipfile.ZipFile(source / archive) as photos:
                 for path in (name for name in photos.namelist() if name.split("/")[0] in wanted):
                     pixels = decode_rgb(photos.read(path), path)
-                    face = cv2.warpAffine(pixels, similarity(landmarks[path]), (SIZE, SIZE)).astype(
+                    face = cv2.warpAffine(pixels, similarity(landmarks[path], TEMPLATE), (SIZE, SIZE)).astype(
                         np.uint8, copy=False
                     )
                     (folder / path).parent.mkdir(exist_ok=True)

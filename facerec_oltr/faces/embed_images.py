@@ -37,13 +37,23 @@ def embed_images(
     for start in range(0, count, _BATCH):
         batch = slice(start, min(start + _BATCH, count))
         squares = np.stack([fit_square(image(place), embedder.size) for place in range(batch.start, batch.stop)])
-        made = embedder.embed(squares)
-        if made.shape != vectors[batch].shape or not np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-3):
-            raise DataError(
-                f"{embedder.name}: gave vectors of shape {made.shape} that are not {len(squares)} vectors of length 1 "
-                f"in {embedder.dimensions} dimensions; look for a damaged model or for images without content"
-            )
-        vectors[batch] = made
+        vectors[batch] = embed_squares(embedder, squares)
         found[batch] = getattr(embedder, "found", True)
         on_progress(batch.stop, count)
     return vectors, found
+
+
+def embed_squares(embedder: Embedder, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Embed faces (N, size, size, 3) uint8 RGB to (N, D), with the embedder's promise checked.
+
+    Raises:
+        DataError: the embedder broke it: wrong shape, or a vector that is not of unit length.
+    """
+    vectors = embedder.embed(squares)
+    right = (len(squares), embedder.dimensions)
+    if vectors.shape != right or not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):
+        raise DataError(
+            f"{embedder.name}: gave vectors of shape {vectors.shape} that are not {len(squares)} vectors of length 1 "
+            f"in {embedder.dimensions} dimensions; look for a damaged model or for images without content"
+        )
+    return vectors

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.embedder import Embedder
-from facerec_oltr.errors import DataError
 from facerec_oltr.faces.align import alignment, box_square, cut
 from facerec_oltr.faces.detectors import NONE
+from facerec_oltr.faces.embed_images import embed_squares
 from facerec_oltr.faces.found import Detector, FoundFace, whole_picture
 from facerec_oltr.faces.quality import Quality, QualityLimits, measure
 from recordio_tools.images import Image, fit_square
@@ -82,30 +82,23 @@ class Extractor:
     def find(self, picture: Image) -> list[Cutout]:
         """The faces of one picture, not embedded yet."""
         if self.detector is None:
-            face = whole_picture(picture)
-            return [Cutout(face, measure(picture, face), fit_square(picture, self.size))]
+            return [self.whole(picture)]
         return [
             Cutout(face, measure(picture, face), self._square(picture, face)) for face in self.detector.detect(picture)
         ]
 
+    def whole(self, picture: Image) -> Cutout:
+        """A picture that is taken as one face, not embedded yet."""
+        face = whole_picture(picture)
+        return Cutout(face, measure(picture, face), fit_square(picture, self.size))
+
     def embed(self, cutouts: Sequence[Sequence[Cutout]]) -> list[list[Face]]:
         """Faces that were found, by picture, with their vectors; all of them are embedded together."""
         squares = [cutout.square for of_picture in cutouts for cutout in of_picture]
-        vectors = iter(self._vectors(np.stack(squares)) if squares else ())
+        vectors = iter(embed_squares(self.embedder, np.stack(squares)) if squares else ())
         return [[Face(c.found, c.quality, next(vectors)) for c in of_picture] for of_picture in cutouts]
 
     def _square(self, picture: Image, face: FoundFace) -> Image:
         own = getattr(self.embedder, "aligns_itself", False)
         matrix = box_square(face, self.size, _WIDER) if own else alignment(face, self.size)
         return cut(picture, matrix, self.size, repeat=own or face.points is None)
-
-    def _vectors(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        vectors = self.embedder.embed(squares)
-        if vectors.shape != (len(squares), self.dimensions) or not np.allclose(
-            np.linalg.norm(vectors, axis=1), 1, atol=1e-3
-        ):
-            raise DataError(
-                f"{self.name}: gave vectors of shape {vectors.shape} that are not {len(squares)} vectors of length 1 "
-                f"in {self.dimensions} dimensions; look for a damaged model"
-            )
-        return vectors

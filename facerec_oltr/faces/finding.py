@@ -5,10 +5,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from facerec_oltr.faces.extractor import Cutout, Extractor
-from facerec_oltr.faces.found import whole_picture
-from facerec_oltr.faces.quality import measure
-from recordio_tools.images import Image, fit_square
+from facerec_oltr.faces.extractor import Extractor
 
 _RULE = "largest face, else the whole square"
 
@@ -39,10 +36,6 @@ class FindingEmbedder:
         """Embed photos (N, size, size, 3) uint8 RGB to (N, D) float32 of unit length."""
         cutouts = [self._extractor.find(photo) for photo in faces]
         self.found = np.array([len(own) > 0 for own in cutouts], bool)
-        chosen = [own[:1] or [self._whole(photo)] for own, photo in zip(cutouts, faces, strict=True)]
+        chosen = [own[:1] or [self._extractor.whole(photo)] for own, photo in zip(cutouts, faces, strict=True)]
         vectors = [own[0].vector for own in self._extractor.embed(chosen)]
         return np.array(vectors, np.float32).reshape(len(faces), self.dimensions)
-
-    def _whole(self, photo: Image) -> Cutout:
-        face = whole_picture(photo)
-        return Cutout(face, measure(photo, face), fit_square(photo, self._extractor.size))

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from facerec_oltr.protocols.checks import check_protocol
-from facerec_oltr.protocols.photos import Progress, quiet
+from facerec_oltr.protocols.photos import Progress, file_hashes, quiet
 from facerec_oltr.protocols.records import PairSet, Protocol, Source
 from facerec_oltr.protocols.templates import TemplateList
-from recordio_tools.images import read_image_file
 from recordio_tools.pair_list import find_photo, read_pair_list
 
 _LIST = "photos"
@@ -33,12 +32,9 @@ def read_lfw_pairs(pair_list: str | Path, root: str | Path, progress: Progress =
     pair_list, root = Path(pair_list), Path(root)
     listed = read_pair_list(pair_list)
     photos = list(dict.fromkeys(listed.photos))
-    keys, digests = [], []
-    for photo in photos:
-        path = find_photo(root, photo, pair_list)
-        keys.append(path.relative_to(root).as_posix())
-        digests.append(hashlib.sha256(read_image_file(path)).hexdigest())
-        progress(len(keys), len(photos))
+    paths = [find_photo(root, photo, pair_list) for photo in photos]
+    keys = [path.relative_to(root).as_posix() for path in paths]
+    digests = file_hashes(paths, progress)
     people = [photo.partition("/")[0] for photo in photos]
     places = {photo: place for place, photo in enumerate(photos)}
     pairs = np.array([places[photo] for photo in listed.photos], np.int64).reshape(-1, 2)

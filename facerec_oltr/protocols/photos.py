@@ -114,6 +114,19 @@ def hashes(faces: FaceSet, positions: Int64s, progress: Progress = quiet) -> lis
     return found
 
 
+def file_hashes(paths: Sequence[Path], progress: Progress = quiet) -> list[str]:
+    """Digests of image files' bytes.
+
+    Raises:
+        SourceError: one cannot be read.
+    """
+    found = []
+    for path in paths:
+        found.append(hashlib.sha256(read_image_file(path)).hexdigest())
+        progress(len(found), len(paths))
+    return found
+
+
 def set_source(faces: FaceSet) -> Source:
     """A face set as a protocol's source."""
     return Source("face_set", faces.fingerprint, len(faces), int((faces.counts() > 0).sum()))
@@ -186,10 +199,7 @@ def _reader_of_folder(folder: Path) -> Callable[[str], bytes | memoryview]:
 def _of_folder(folder: Path, progress: Progress) -> Photos:
     people = list_people(folder)
     paths = [path for person in people for path in person.paths]
-    digests = []
-    for path in paths:
-        digests.append(hashlib.sha256(read_image_file(path)).hexdigest())
-        progress(len(digests), len(paths))
+    digests = file_hashes(paths, progress)
     keys = tuple(path.relative_to(folder).as_posix() for path in paths)
     known_by = hashlib.sha256()
     for key, digest in sorted(zip(keys, digests, strict=True)):

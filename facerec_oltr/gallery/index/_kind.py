@@ -1,5 +1,6 @@
 """What the kinds of index have in common: rows that come and go, and what may be asked."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from facerec_oltr.gallery.index._rows import GONE, Rows
 from facerec_oltr.gallery.records import Ids, Vectors
 
 
-class Kind:
+class Kind(ABC):
     """An index over rows, its own or given ones.
 
     Args:
@@ -82,17 +83,17 @@ class Kind:
                 scores[b], found[b] = of_probe, rows
         return scores, found
 
+    @abstractmethod
     def prepared(self) -> bool:
         """Whether ``prepare`` would find nothing to do."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self) -> None:
         """Bring what the kind keeps with the rows up to date; called after every change, by who may write."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _found(self, probes: Vectors, k: int) -> list[tuple[Vectors, Ids]]:
         """Scores and positions of the k best of each probe; k is at most the number of live rows."""
-        raise NotImplementedError
 
     def _checked(self, vectors: npt.ArrayLike) -> Vectors:
         vectors = np.ascontiguousarray(vectors, np.float32)
