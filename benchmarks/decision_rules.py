@@ -17,14 +17,13 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facerec_oltr.evaluate.rules import RuleCounts
-from facerec_oltr.protocol import Roles
+from facerec_oltr.protocols.draw import Dealt
 from facerec_oltr.report.rules import compare_rules
 from facerec_oltr.report.tables import markdown_table, rule_cells
 from facerec_oltr.scoring.named import read_rules
@@ -38,7 +37,7 @@ RULES = (
 )
 
 
-def roles_of(person: np.ndarray, draw: int) -> Roles:
+def dealt_by_photos(person: np.ndarray, draw: int) -> Dealt:
     """Who plays which part: by the number of photos, and the templates by the draw."""
     counts, rng = np.bincount(person), np.random.default_rng(draw)
     templates, mated = [], []
@@ -47,19 +46,20 @@ def roles_of(person: np.ndarray, draw: int) -> Roles:
         templates.append(photos[:TEMPLATES])
         mated.append(photos[TEMPLATES:])
     few = np.flatnonzero((counts[person] > 1) & (counts[person] <= TEMPLATES))
-    return Roles(np.concatenate(templates), np.concatenate(mated), few, np.flatnonzero(counts[person] == 1))
+    strangers, nobody = np.flatnonzero(counts[person] == 1), np.empty(0, np.int64)
+    return Dealt(np.concatenate(templates), np.concatenate(mated), strangers, few, nobody)
 
 
 def with_centroids(
-    vectors: np.ndarray, person: np.ndarray, draws: list[Roles]
-) -> tuple[np.ndarray, np.ndarray, list[Roles]]:
+    vectors: np.ndarray, person: np.ndarray, draws: list[Dealt]
+) -> tuple[np.ndarray, np.ndarray, list[Dealt]]:
     """The photos, and for every draw a row for the mean of each person's templates, which takes their place."""
     rows, owners, changed, total = [vectors], [person], [], len(vectors)
-    for roles in draws:
-        means = vectors[roles.templates].reshape(-1, TEMPLATES, vectors.shape[1]).mean(axis=1)
+    for dealt in draws:
+        means = vectors[dealt.gallery].reshape(-1, TEMPLATES, vectors.shape[1]).mean(axis=1)
         rows.append(means / np.linalg.norm(means, axis=1, keepdims=True))
-        owners.append(person[roles.templates[::TEMPLATES]])
-        changed.append(replace(roles, templates=np.arange(total, total + len(means))))
+        owners.append(person[dealt.gallery[::TEMPLATES]])
+        changed.append(dealt._replace(gallery=np.arange(total, total + len(means))))
         total += len(means)
     return np.concatenate(rows), np.concatenate(owners), changed
 
@@ -80,7 +80,7 @@ def main() -> None:
         vectors, paths = table[arguments.embedding].astype(np.float32), table["path"]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     _, person = np.unique([path.split("/")[0] for path in paths], return_inverse=True)
-    draws = [roles_of(person, draw) for draw in range(arguments.draws)]
+    draws = [dealt_by_photos(person, draw) for draw in range(arguments.draws)]
     if arguments.centroids:
         vectors, person, draws = with_centroids(vectors, person, draws)
     counts = RuleCounts(read_rules(arguments.rules), TARGETS, person)

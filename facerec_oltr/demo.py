@@ -25,7 +25,7 @@ from facerec_oltr.faces.photos import find_photos
 from facerec_oltr.gallery import Gallery
 from facerec_oltr.identify import Decision, identify
 from facerec_oltr.models import open_extractor, open_model
-from facerec_oltr.protocol import Protocol
+from facerec_oltr.protocols.draw import OpenSetRule, deal_often
 from facerec_oltr.report import Picture, read_evaluations, write_report
 from facerec_oltr.report.summary import Summary, summarise
 from recordio_tools import FaceSet
@@ -35,7 +35,8 @@ from recordio_tools.packing import pack_folder
 
 DATASET = "att_lt"
 RULE = Rule("exponential", images=120, identities=25, imbalance=10.0, maximum=10)
-PROTOCOL = Protocol(enrolled=5, calibration=5, strangers=5, draws=20)
+PARTS = OpenSetRule(enrolled=5, calibration=5, strangers=5, templates=(1, 2, 3, 5))
+DRAWS = 20
 TARGET_FPIR = 0.1
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -159,12 +160,12 @@ def _cast(folder: Path, photos: Path, faces: FaceSet, split: _Split) -> Path:
     if folder.exists():
         return folder
     positions = np.flatnonzero(np.isin(faces.labels, OpenPeople.read(split.manifest, faces).labels))
-    roles = PROTOCOL.draw(faces.labels[positions], np.random.default_rng([PROTOCOL.seed, 0]))
+    dealt = next(deal_often(faces.labels[positions], PARTS, DRAWS))
     assert faces.paths is not None, "the set was packed from a folder, so it knows its photos"
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)  # left by a demo that was killed
-    parts = {"enrolled": roles.templates, "again": roles.mated}
-    parts |= {"calibration": roles.calibration, "strangers": roles.strangers}
+    parts = {"enrolled": dealt.gallery, "again": dealt.mated}
+    parts |= {"calibration": dealt.calibration, "strangers": dealt.strangers}
     for part, places in parts.items():
         for place in positions[places].tolist():
             target = building / part / faces.paths[place]
@@ -203,7 +204,7 @@ def _evaluate_split(split: _Split, faces: FaceSet, cache: Path, teller: Teller) 
     models = " ".join(f"--model {run}" for run in runs)
     teller.say(
         f"$ facerec evaluate-faces {models} --ceiling --faces {faces.path} --open {split.manifest} "
-        f"--draws {PROTOCOL.draws} --cache {cache} --out {split.evaluation}"
+        f"--draws {DRAWS} --cache {cache} --out {split.evaluation}"
     )
     embedders = {embedder.name: embedder for embedder in map(open_model, ("raw_pixels", *runs, "dlib"))}
     floor, *_, ceiling = embedders
@@ -212,7 +213,8 @@ def _evaluate_split(split: _Split, faces: FaceSet, cache: Path, teller: Teller) 
             embedders,
             faces,
             OpenPeople.read(split.manifest, faces),
-            PROTOCOL,
+            PARTS,
+            DRAWS,
             floor=floor,
             ceiling=ceiling,
             cache=cache,

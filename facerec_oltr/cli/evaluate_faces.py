@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from facerec_oltr.report import RuleFigures, Summary
 
 _FLOOR, _CEILING = "raw_pixels", "dlib"
+_TEMPLATES = (1, 2, 3, 5)  # photos of each enrolled person, cycled: few, as most people have
 
 
 def evaluate_faces(
@@ -52,13 +53,13 @@ def evaluate_faces(
     from facerec_oltr.errors import DataError
     from facerec_oltr.evaluate import OpenPeople, write_evaluation
     from facerec_oltr.evaluate import evaluate as measure
-    from facerec_oltr.protocol import Protocol
+    from facerec_oltr.protocols.draw import OpenSetRule
     from facerec_oltr.report import compare_rules, summarise
     from facerec_oltr.scoring.named import read_rules
     from recordio_tools import FaceSet
 
     chosen = read_rules(rules)
-    protocol = Protocol(enrolled, calibration, strangers, draws=draws, seed=seed)
+    parts = OpenSetRule(enrolled, calibration, strangers, templates=_TEMPLATES, seed=seed)
     face_set = FaceSet(faces)
     people = OpenPeople.read(open_people, face_set)
     sources = [_FLOOR] * floor + [*(models or ())] + [_CEILING] * ceiling
@@ -72,7 +73,8 @@ def evaluate_faces(
             named,
             face_set,
             people,
-            protocol,
+            parts,
+            draws,
             floor=of_source.get(_FLOOR),
             ceiling=of_source.get(_CEILING),
             rules=chosen,

@@ -7,7 +7,7 @@
     examples      decisions to look at
     evaluation    embedders × draws → one dictionary, ready for JSON, which ``facerec_oltr.report`` reads
 
-Every embedder meets the same draws of the same ``facerec_oltr.protocol``.
+Every embedder meets the same draws, see ``facerec_oltr.protocols.draw``.
 """
 
 from facerec_oltr.evaluate.evaluation import FORMAT, TARGETS, VERSION, evaluate, write_evaluation

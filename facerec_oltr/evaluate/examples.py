@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.evaluate.searches import Scored
-from facerec_oltr.protocol import Positions
 
 KINDS = ("correct_accept", "correct_reject", "false_accept", "false_reject", "wrong_name")
 _EACH = 4  # of each kind
 
 
 def example_decisions(
-    draws: Sequence[Scored], thresholds: Sequence[float], positions: Positions, people: npt.NDArray[np.int64]
+    draws: Sequence[Scored],
+    thresholds: Sequence[float],
+    positions: npt.NDArray[np.int64],
+    people: npt.NDArray[np.int64],
 ) -> dict[str, list[dict[str, Any]]]:
     """The first few decisions of each kind, of each person at most one.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facerec_oltr.evaluate.equal_fpir import Ranked, differences
 from facerec_oltr.metrics.identification import Searches, found, fuse_templates, let_in, threshold_at_fpir
 from facerec_oltr.metrics.intervals import Interval
-from facerec_oltr.protocol import Positions, Roles
+from facerec_oltr.protocols.draw import Dealt
 from facerec_oltr.scoring import CohortFaces, FittedRule, GalleryFaces, ScoreRule
 
 Vectors = npt.NDArray[np.floating]
@@ -40,31 +40,31 @@ class Judged:
     calibration_maxima: npt.NDArray[np.float64]
 
 
-def judge(rule: ScoreRule, vectors: Vectors, people: Ints, roles: Roles) -> Judged:
+def judge(rule: ScoreRule, vectors: Vectors, people: Ints, dealt: Dealt) -> Judged:
     """Search the probes and the calibration photos of a draw, scored by a rule.
 
     Args:
         rule: fitted here, to the draw's gallery and, if it reads one, a cohort.
         vectors: (P, D) of unit length.
         people: (P,) whose photo each one is.
-        roles: positions in these.
+        dealt: positions in these.
 
     Raises:
         DataError: a rule that needs more people than there are.
     """
-    gallery = GalleryFaces(vectors[roles.templates], people[roles.templates])
-    chosen = roles.calibration
+    gallery = GalleryFaces(vectors[dealt.gallery], people[dealt.gallery])
+    chosen = dealt.calibration
     maxima = np.empty(len(chosen))
     for fold, rest in _folds(rule, people[chosen]):
         fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen[rest]))
         searches = _search(fitted, gallery, vectors[chosen[fold]], np.full(np.count_nonzero(fold), -1))
         maxima[fold] = searches.nonmated_maxima
     fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen))
-    probes = np.concatenate([roles.mated, roles.strangers])
+    probes = np.concatenate([dealt.mated, dealt.strangers])
     return Judged(_search(fitted, gallery, vectors[probes], people[probes]), maxima)
 
 
-def check_rules(rules: Mapping[str, ScoreRule], people: Ints, roles: Roles) -> None:
+def check_rules(rules: Mapping[str, ScoreRule], people: Ints, dealt: Dealt) -> None:
     """Refuse rules that have too few people, ahead of any embedding: fitted to random vectors.
 
     Raises:
@@ -72,10 +72,10 @@ def check_rules(rules: Mapping[str, ScoreRule], people: Ints, roles: Roles) -> N
     """
     vectors = np.random.default_rng(0).normal(size=(len(people), 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    gallery = GalleryFaces(vectors[roles.templates], people[roles.templates])
+    gallery = GalleryFaces(vectors[dealt.gallery], people[dealt.gallery])
     for rule in rules.values():
-        _, rest = next(_folds(rule, people[roles.calibration]))
-        rule.fit(gallery, _cohort(rule, vectors, people, roles.calibration[rest]))
+        _, rest = next(_folds(rule, people[dealt.calibration]))
+        rule.fit(gallery, _cohort(rule, vectors, people, dealt.calibration[rest]))
 
 
 class RuleCounts:
@@ -95,18 +95,18 @@ class RuleCounts:
         self._equal: dict[str, dict[str, list[Interval]]] = {}
         self._tried = np.zeros((2, len(self._people)), np.int64)
 
-    def add(self, model: str, vectors: Vectors, draws: Sequence[Roles]) -> None:
+    def add(self, model: str, vectors: Vectors, draws: Sequence[Dealt]) -> None:
         """Judge all draws of a model."""
         shape = (len(self._rules), len(self._targets), 2, len(self._people))
         counts = self._models[model] = np.zeros(shape, np.int64)
         tried = np.zeros_like(self._tried)
         ranked: dict[str, list[Ranked]] = {name: [] for name in self._rules}
-        for roles in draws:
-            mated, strangers = self._who[roles.mated], self._who[roles.strangers]
+        for dealt in draws:
+            mated, strangers = self._who[dealt.mated], self._who[dealt.strangers]
             np.add.at(tried[0], mated, 1)
             np.add.at(tried[1], strangers, 1)
             for place, (name, rule) in enumerate(self._rules.items()):
-                judged = judge(rule, vectors, self._labels, roles)
+                judged = judge(rule, vectors, self._labels, dealt)
                 ranked[name].append(Ranked.of(judged.searches, mated, strangers))
                 for target, wanted in enumerate(self._targets):
                     T = threshold_at_fpir(judged.calibration_maxima, wanted).value
@@ -146,7 +146,7 @@ def _folds(rule: ScoreRule, people: Ints) -> Iterator[tuple[npt.NDArray[np.bool_
         yield searched, ~searched
 
 
-def _cohort(rule: ScoreRule, vectors: Vectors, people: Ints, places: Positions) -> CohortFaces | None:
+def _cohort(rule: ScoreRule, vectors: Vectors, people: Ints, places: Ints) -> CohortFaces | None:
     return CohortFaces(vectors[places], people[places]) if rule.needs_cohort and len(places) else None
 
 

@@ -17,7 +17,7 @@ from facerec_oltr.metrics.identification import (
     tpir_at_fpir,
 )
 from facerec_oltr.metrics.ranking import auroc
-from facerec_oltr.protocol import Positions, Roles
+from facerec_oltr.protocols.draw import Dealt
 
 FPIR_GRID = tuple(np.geomspace(0.001, 1, 61).round(6).tolist())
 
@@ -34,29 +34,29 @@ class Scored:
         calibration_maxima: best score of each photo of the people who choose the threshold.
     """
 
-    probes: Positions
-    best_templates: Positions
+    probes: npt.NDArray[np.int64]
+    best_templates: npt.NDArray[np.int64]
     best_scores: npt.NDArray[np.float64]
     searches: Searches
     calibration_maxima: npt.NDArray[np.float64]
 
 
-def score(vectors: npt.NDArray[np.float32], people: npt.NDArray[np.int64], roles: Roles) -> Scored:
+def score(vectors: npt.NDArray[np.float32], people: npt.NDArray[np.int64], dealt: Dealt) -> Scored:
     """Search the probes and the calibration photos of a draw; an identity's score is that of its best template.
 
     Args:
         vectors: (P, D) of unit length.
         people: (P,) whose photo each one is.
-        roles: positions in these.
+        dealt: positions in these.
     """
-    gallery, owners = vectors[roles.templates], people[roles.templates]
-    probes = np.concatenate([roles.mated, roles.strangers])
+    gallery, owners = vectors[dealt.gallery], people[dealt.gallery]
+    probes = np.concatenate([dealt.mated, dealt.strangers])
     similarities = vectors[probes] @ gallery.T
     fused, identities = fuse_templates(similarities, owners)
-    calibration, _ = fuse_templates(vectors[roles.calibration] @ gallery.T, owners)
+    calibration, _ = fuse_templates(vectors[dealt.calibration] @ gallery.T, owners)
     return Scored(
         probes,
-        roles.templates[similarities.argmax(axis=1)],
+        dealt.gallery[similarities.argmax(axis=1)],
         fused.max(axis=1).astype(np.float64),
         Searches.from_scores(fused, identities, people[probes]),
         calibration.max(axis=1).astype(np.float64),

@@ -4,6 +4,7 @@ Every person plays one part. Who is enrolled must have a photo more than go into
 other parts, with all of their photos.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -53,6 +54,11 @@ class OpenSetRule:
         if not self.templates or min(self.templates) < 1:
             raise DataError(f"templates: found {self.templates}, expected one number or more, each at least 1")
 
+    @property
+    def templates_each(self) -> Int64s:
+        """(enrolled,) photos in the gallery of each enrolled person."""
+        return np.resize(self.templates, self.enrolled)
+
 
 class Dealt(NamedTuple):
     """Ascending positions of photos, no photo and no person in two parts, except that mated follows the gallery."""
@@ -88,25 +94,32 @@ def draw_open_set(photos: Photos, rule: OpenSetRule, *, name: str = SEARCH_SET) 
     )
 
 
-def deal(owners: Int64s, rule: OpenSetRule) -> Dealt:
-    """Deal the parts.
+def deal_often(owners: Int64s, rule: OpenSetRule, draws: int) -> Iterator[Dealt]:
+    """Deal anew as often as `draws` says; draw k is the same whatever their number. Raises as ``deal``."""
+    for number in range(draws):
+        yield deal(owners, rule, np.random.default_rng([rule.seed, number]))
+
+
+def deal(owners: Int64s, rule: OpenSetRule, rng: np.random.Generator | None = None) -> Dealt:
+    """Deal the parts once.
 
     Args:
         owners: (N,) whose photo each one is, any numbers.
         rule: how many people play each part.
+        rng: the source of the draw, if it is not the rule's seed.
 
     Raises:
         DataError: too few people, or too few with enough photos.
     """
-    rng = np.random.default_rng(rule.seed)
+    rng = rng or np.random.default_rng(rule.seed)
     each, which, counts = np.unique(owners, return_inverse=True, return_counts=True)
     _check_enough(counts, rule)
-    enrolled = rng.permutation(np.flatnonzero(counts > max(rule.templates)))[: rule.enrolled]
+    enrolled = rng.permutation(np.flatnonzero(counts > rule.templates_each.max()))[: rule.enrolled]
     others = rng.permutation(np.setdiff1d(np.arange(len(each)), enrolled))
     ends = np.cumsum([rule.calibration, rule.strangers, rule.distractors])
     calibration, strangers, distractors = np.split(others[: ends[-1]], ends[:-1])
     in_gallery = np.zeros(len(each), np.int64)
-    in_gallery[enrolled] = np.resize(rule.templates, rule.enrolled)
+    in_gallery[enrolled] = rule.templates_each
     place = place_of_photo(which, rng)
     last = np.full(len(each), np.iinfo(np.int64).max) if rule.probes is None else in_gallery + rule.probes
     is_enrolled = np.isin(which, enrolled)
@@ -134,7 +147,7 @@ def _check_enough(counts: Int64s, rule: OpenSetRule) -> None:
             f"found {len(counts):,} people, expected {wanted:,}: {rule.enrolled:,} enrolled, {rule.calibration:,} for "
             f"calibration, {rule.strangers:,} strangers{more}; ask for fewer of each"
         )
-    photos = max(rule.templates) + 1
+    photos = int(rule.templates_each.max()) + 1
     if (rich := int((counts >= photos).sum())) < rule.enrolled:
         raise DataError(
             f"found {rich:,} people with {photos:,} different photos or more, expected {rule.enrolled:,} to enrol: "

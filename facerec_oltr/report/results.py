@@ -69,5 +69,5 @@ def _roles(result: Evaluation) -> list[tuple[str, str]]:
 
 
 def _rules(result: Evaluation) -> dict[str, Any]:
-    """The rules that were compared; none in an evaluation of the cosine alone, as older ones are."""
+    """The rules that were compared; none in an evaluation of the cosine alone."""
     return result.get("rules", {}).get("configs", {})

@@ -11,7 +11,7 @@ from facerec_oltr.evaluate import OpenPeople, evaluate, write_evaluation
 from facerec_oltr.evaluate.examples import example_decisions
 from facerec_oltr.evaluate.searches import FPIR_GRID, measure, score
 from facerec_oltr.faces.raw_pixels import RawPixels
-from facerec_oltr.protocol import Protocol, Roles
+from facerec_oltr.protocols.draw import Dealt, OpenSetRule, deal_often
 from recordio_tools import FaceSet
 from recordio_tools.build import build_longtail
 from recordio_tools.longtail import Rule
@@ -41,11 +41,11 @@ VECTORS = np.array(
     np.float32,
 )
 PEOPLE = np.array([0, 1, 0, 0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5])
-ROLES = Roles(np.array([0, 1]), np.array([2, 3, 4, 5]), np.arange(10, 14), np.arange(6, 10))
+DEALT = Dealt(np.array([0, 1]), np.array([2, 3, 4, 5]), np.arange(6, 10), np.arange(10, 14), np.empty(0, np.int64))
 
 
 def test_figures_worked_out_by_hand() -> None:
-    figures = measure(score(VECTORS, PEOPLE, ROLES), (0.25, 0.01))
+    figures = measure(score(VECTORS, PEOPLE, DEALT), (0.25, 0.01))
     assert figures["rank_1"] == 0.75
     # mated maxima .9 .5 .6 .8, strangers' .7 .4 .2 .1: only (.5, .7) and (.6, .7) are the wrong way round
     assert figures["auroc"] == 14 / 16
@@ -72,7 +72,7 @@ def test_figures_worked_out_by_hand() -> None:
 
 
 def test_example_decisions_are_the_first_of_each_kind_and_person() -> None:
-    chosen = example_decisions([score(VECTORS, PEOPLE, ROLES)], [0.65], np.arange(14) + 100, PEOPLE)
+    chosen = example_decisions([score(VECTORS, PEOPLE, DEALT)], [0.65], np.arange(14) + 100, PEOPLE)
     probes = {kind: [example["probe"] for example in examples] for kind, examples in chosen.items()}
     assert probes == {
         "correct_accept": [102, 105],
@@ -84,24 +84,24 @@ def test_example_decisions_are_the_first_of_each_kind_and_person() -> None:
     assert chosen["false_accept"][0] == {
         "draw": 0, "probe": 106, "best": 100, "score": pytest.approx(0.7), "threshold": 0.65
     }  # fmt: skip
-    lenient = example_decisions([score(VECTORS, PEOPLE, ROLES)], [0.45], np.arange(14), PEOPLE)
+    lenient = example_decisions([score(VECTORS, PEOPLE, DEALT)], [0.45], np.arange(14), PEOPLE)
     assert [example["probe"] for example in lenient["wrong_name"]] == [4]
 
 
-def slow_figures(vectors: np.ndarray, people: np.ndarray, roles: Roles, targets: tuple[float, ...]) -> dict:
+def slow_figures(vectors: np.ndarray, people: np.ndarray, dealt: Dealt, targets: tuple[float, ...]) -> dict:
     """One search after the other, from the definitions of ISO/IEC 19795-1."""
 
     def search(photo: int) -> tuple[int, float, float]:
         best: dict[int, float] = {}
-        for template in roles.templates:
+        for template in dealt.gallery:
             person, similarity = int(people[template]), float(vectors[photo] @ vectors[template])
             best[person] = max(best.get(person, -9.0), similarity)
         winner = max(best, key=lambda person: best[person])
         return winner, best[winner], best.get(int(people[photo]), -9.0)
 
-    mated = [(int(people[photo]), *search(photo)) for photo in roles.mated]
-    strangers = [search(photo)[1] for photo in roles.strangers]
-    calibration = [search(photo)[1] for photo in roles.calibration]
+    mated = [(int(people[photo]), *search(photo)) for photo in dealt.mated]
+    strangers = [search(photo)[1] for photo in dealt.strangers]
+    calibration = [search(photo)[1] for photo in dealt.calibration]
 
     def rates(threshold: float) -> tuple[float, float, float]:
         get_in = sum(one >= threshold for one in strangers) / len(strangers)
@@ -127,8 +127,8 @@ def test_figures_equal_a_slow_loop() -> None:
     vectors = (rng.normal(size=(15, 16))[people] + rng.normal(size=(150, 16)) * 1.3).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     targets = (0.1, 0.03)
-    for roles in Protocol(draws=4, seed=2).all_roles(people):
-        figures, slow = measure(score(vectors, people, roles), targets), slow_figures(vectors, people, roles, targets)
+    for dealt in deal_often(people, FIVES, 4):
+        figures, slow = measure(score(vectors, people, dealt), targets), slow_figures(vectors, people, dealt, targets)
         assert figures["rank_1"] == pytest.approx(slow["rank_1"])
         assert figures["auroc"] == pytest.approx(slow["auroc"])
         assert [(one["fpir"], one["tpir"]) for one in figures["own"]] == pytest.approx(np.array(slow["own"]))
@@ -148,7 +148,8 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SMALL = Protocol(2, 2, 2, templates=(1, 2), draws=3, seed=1)
+FIVES = OpenSetRule(5, 5, 5, templates=(1, 2, 3, 5), seed=2)
+SMALL = OpenSetRule(2, 2, 2, templates=(1, 2), seed=1), 3
 
 
 def test_the_result_says_everything_and_nothing_of_this_machine(split: Path, tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_the_result_says_everything_and_nothing_of_this_machine(split: Path, tmp
     seen: list[tuple[str, int, int]] = []
     embedders = {"floor": RawPixels(8), "finer": RawPixels(16)}
     result = evaluate(
-        embedders, faces, people, SMALL, floor="floor", on_progress=lambda *told: seen.append(told), cache=tmp_path
+        embedders, faces, people, *SMALL, floor="floor", on_progress=lambda *told: seen.append(told), cache=tmp_path
     )
     write_evaluation(result, tmp_path / "deep" / "result.json")
     text = (tmp_path / "deep" / "result.json").read_text()
@@ -171,7 +172,7 @@ def test_the_result_says_everything_and_nothing_of_this_machine(split: Path, tmp
     names = [set(result["draws"][0][part]) for part in ("enrolled", "calibration", "strangers")]
     assert len(set.union(*names)) == 6
     assert seen[-1] == ("finer", 24, 24)
-    again = evaluate(embedders, faces, people, SMALL, floor="floor", cache=tmp_path)
+    again = evaluate(embedders, faces, people, *SMALL, floor="floor", cache=tmp_path)
     assert again == result
 
 
@@ -180,9 +181,9 @@ def test_what_cannot_be_evaluated_is_said(split: Path, tmp_path: Path) -> None:
     manifest = split / "cut" / "manifest.json"
     people = OpenPeople.read(manifest, faces)
     with pytest.raises(DataError, match="found 0 embedders"):
-        evaluate({}, faces, people, SMALL)
+        evaluate({}, faces, people, *SMALL)
     with pytest.raises(DataError, match="no image of person 99"):
-        evaluate({"raw": RawPixels()}, faces, OpenPeople((0, 99)), SMALL)
+        evaluate({"raw": RawPixels()}, faces, OpenPeople((0, 99)), *SMALL)
     with pytest.raises(DataError, match="was cut from another set"):
         OpenPeople.read(manifest, FaceSet(split / "cut"))
     with pytest.raises(DataError, match="cannot be read"):

@@ -45,7 +45,7 @@ def result(seed: int, floor: list[float], trained: list[float], fingerprint: str
     model = {"fingerprint": "a", "dimensions": 2, "size": 8}
     return {
         "format": "facerec evaluation",
-        "version": 1,
+        "version": 2,
         "face_set": {"fingerprint": fingerprint, "images": 400, "identities": 40},
         "trained_on": {"identities": 25, "images": 108},
         "open": [{"label": label, "name": f"s{label}", "images": 10} for label in range(15)],
@@ -199,7 +199,7 @@ def test_evaluations_that_do_not_belong_together_are_refused(face_set: Path, tmp
         ("set.json", {"face_set": {"fingerprint": "g"}}, "differs from .* in face_set"),
         ("protocol.json", {"protocol": {**AHEAD[0]["protocol"], "enrolled": 4}}, "in its protocol"),
         ("models.json", {"models": fewer}, "has the models raw pixels, oltr .meta., but .* has"),
-        ("old.json", {"version": 0}, "version 0, expected 1"),
+        ("old.json", {"version": 0}, "version 0, expected 2"),
         ("other.json", {"format": "x"}, "is not an evaluation"),
     ):
         with pytest.raises(DataError, match=message):

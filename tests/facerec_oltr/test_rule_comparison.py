@@ -11,7 +11,7 @@ from facerec_oltr.evaluate.equal_fpir import Ranked, differences
 from facerec_oltr.evaluate.rules import RuleCounts, check_rules, judge
 from facerec_oltr.evaluate.searches import measure, score
 from facerec_oltr.metrics.identification import Searches, threshold_at_fpir, tpir_at_fpir
-from facerec_oltr.protocol import Protocol
+from facerec_oltr.protocols.draw import OpenSetRule, deal_often
 from facerec_oltr.report.results import read_evaluations
 from facerec_oltr.report.rules import compare_rules, rule_notes
 from facerec_oltr.report.tables import rule_cells
@@ -37,12 +37,12 @@ def world(people: int = 15, photos: int = 10, seed: int = 1) -> tuple[np.ndarray
 
 
 VECTORS, PEOPLE = world()
-DRAWS = list(Protocol(draws=4, seed=2).all_roles(PEOPLE))
+DRAWS = list(deal_often(PEOPLE, OpenSetRule(5, 5, 5, templates=(1, 2, 3, 5), seed=2), 4))
 
 
 def test_the_cosine_is_what_the_evaluation_measures() -> None:
-    for roles in DRAWS:
-        judged, scored = judge(CosineConfig(), VECTORS, PEOPLE, roles), score(VECTORS, PEOPLE, roles)
+    for dealt in DRAWS:
+        judged, scored = judge(CosineConfig(), VECTORS, PEOPLE, dealt), score(VECTORS, PEOPLE, dealt)
         np.testing.assert_array_equal(judged.searches.true_scores, scored.searches.true_scores)
         np.testing.assert_array_equal(judged.searches.ranks, scored.searches.ranks)
         np.testing.assert_array_equal(judged.searches.nonmated_maxima, scored.searches.nonmated_maxima)
@@ -51,16 +51,16 @@ def test_the_cosine_is_what_the_evaluation_measures() -> None:
 
 def test_who_chooses_the_threshold_is_never_his_own_cohort() -> None:
     """A slow loop: each person's photos against a cohort of the four others."""
-    roles = DRAWS[0]
-    judged = judge(NegativeCohortConfig(), VECTORS, PEOPLE, roles)
-    gallery = GalleryFaces(VECTORS[roles.templates], PEOPLE[roles.templates])
-    for place, photo in zip(range(len(roles.calibration)), roles.calibration, strict=True):
-        others = roles.calibration[PEOPLE[roles.calibration] != PEOPLE[photo]]
+    dealt = DRAWS[0]
+    judged = judge(NegativeCohortConfig(), VECTORS, PEOPLE, dealt)
+    gallery = GalleryFaces(VECTORS[dealt.gallery], PEOPLE[dealt.gallery])
+    for place, photo in zip(range(len(dealt.calibration)), dealt.calibration, strict=True):
+        others = dealt.calibration[PEOPLE[dealt.calibration] != PEOPLE[photo]]
         best = max(float(VECTORS[photo] @ template) for template in gallery.vectors)
         worst = max(float(VECTORS[photo] @ other) for other in VECTORS[others])
         assert judged.calibration_maxima[place] == pytest.approx(best - worst, abs=1e-6)
-    cohort = CohortFaces(VECTORS[roles.calibration], PEOPLE[roles.calibration])
-    stranger = VECTORS[roles.strangers[0]]
+    cohort = CohortFaces(VECTORS[dealt.calibration], PEOPLE[dealt.calibration])
+    stranger = VECTORS[dealt.strangers[0]]
     expected = max(map(float, gallery.vectors @ stranger)) - max(map(float, cohort.vectors @ stranger))
     assert judged.searches.nonmated_maxima[0] == pytest.approx(expected, abs=1e-6)
 
@@ -74,18 +74,18 @@ def test_counts_by_person_are_those_of_a_slow_loop() -> None:
     for name, rule in RULES.items():
         for place, target in enumerate(TARGETS):
             found, let_in = dict.fromkeys(made["people"], 0), dict.fromkeys(made["people"], 0)
-            for roles in DRAWS:
-                judged = judge(rule, VECTORS, PEOPLE, roles)
+            for dealt in DRAWS:
+                judged = judge(rule, VECTORS, PEOPLE, dealt)
                 T = threshold_at_fpir(judged.calibration_maxima, target).value
-                own = zip(roles.mated, judged.searches.true_scores, judged.searches.ranks, strict=True)
+                own = zip(dealt.mated, judged.searches.true_scores, judged.searches.ranks, strict=True)
                 for photo, value, rank in own:
                     found[int(PEOPLE[photo])] += bool(rank == 1 and value >= T)
-                for photo, value in zip(roles.strangers, judged.searches.nonmated_maxima, strict=True):
+                for photo, value in zip(dealt.strangers, judged.searches.nonmated_maxima, strict=True):
                     let_in[int(PEOPLE[photo])] += bool(value >= T)
             row = made["models"]["model"][name][place]
             assert (row["found"], row["let_in"]) == (list(found.values()), list(let_in.values()))
     tpir = sum(made["models"]["model"]["cosine"][0]["found"]) / sum(made["mated"])
-    figures = [measure(score(VECTORS, PEOPLE, roles), TARGETS)["calibrated"][0]["tpir"] for roles in DRAWS]
+    figures = [measure(score(VECTORS, PEOPLE, dealt), TARGETS)["calibrated"][0]["tpir"] for dealt in DRAWS]
     assert tpir == pytest.approx(np.mean(figures))  # a draw has equally many mated probes here
 
 
@@ -189,10 +189,10 @@ def test_splits_are_pooled_by_person() -> None:
     assert new.equal_fpir is not None and new.equal_fpir.low == pytest.approx(0.03)
 
 
-def test_evaluations_of_the_cosine_alone_stay_as_they_were(tmp_path: Any) -> None:
+def test_evaluations_of_the_cosine_alone_have_no_rules(tmp_path: Any) -> None:
     assert compare_rules([{"targets": [0.1]}]) == [] and rule_notes([]) == []
     old: dict[str, Any] = {
-        "format": "facerec evaluation", "version": 1, "face_set": {}, "targets": [0.1], "fpir_grid": [], "models": {},
+        "format": "facerec evaluation", "version": 2, "face_set": {}, "targets": [0.1], "fpir_grid": [], "models": {},
         "protocol": {"seed": 0},
     }  # fmt: skip
     (tmp_path / "old.json").write_text(json.dumps(old))

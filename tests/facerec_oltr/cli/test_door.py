@@ -250,7 +250,7 @@ def test_bad_evaluations_and_reports_are_one_line_each(cut: Path, tmp_path: Path
         return facerec("evaluate-faces", "--faces", cut / "set", "--open", manifest, *out, *arguments)
 
     fails_with_one_line(evaluate(tmp_path / "no.json"), "no.json", "expected a manifest.json")
-    fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people who were not trained on, expected 15")
+    fails_with_one_line(evaluate(cut / "lt/manifest.json"), "found 4 people, expected 15: 5 enrolled")
     fails_with_one_line(evaluate(cut / "lt/manifest.json", "--model", "nowhere"), "found no such model")
     fails_with_one_line(evaluate(cut / "lt/manifest.json", "--rules", "evm"), "no rule is called 'evm'")
     few = ("--enrolled", 2, "--calibration", 1, "--strangers", 1, "--rules", "negative_cohort")

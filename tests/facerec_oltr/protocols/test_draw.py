@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facerec_oltr.errors import DataError
 from facerec_oltr.protocols import PARTS, find_images, read_photos, read_protocol, write_protocol
-from facerec_oltr.protocols.draw import OpenSetRule, deal, draw_open_set
+from facerec_oltr.protocols.draw import OpenSetRule, deal, deal_often, draw_open_set
 from facerec_oltr.protocols.photos import distinct
 from facerec_oltr.protocols.summary import summarise
 from recordio_tools.packing import pack_folder
@@ -58,6 +58,23 @@ def test_the_same_seed_draws_the_same_and_over_many_everybody_plays_every_part()
     assert all(np.array_equal(one, other) for one, other in zip(dealt[7], again, strict=True))
     for place in range(len(PARTS)):
         assert set(np.concatenate([owners[one[place]] for one in dealt])) == set(range(12))
+
+
+def test_a_draw_is_the_same_whatever_the_number_of_draws() -> None:
+    owners, rule = np.repeat(np.arange(12), 5), OpenSetRule(2, 2, 2, seed=4)
+    three, five = (list(deal_often(owners, rule, draws)) for draws in (3, 5))
+    equal = [
+        all(map(np.array_equal, one, other)) for one, other in zip([*three, five[0]], [*five[:3], five[1]], strict=True)
+    ]
+    assert equal == [True, True, True, False]
+
+
+def test_cycled_templates_can_be_counted_by_hand() -> None:
+    """Five people of ten photos: 1, 2, 3, 5 and again 1 of them enrolled, 12; 38 are left as probes."""
+    owners, rule = np.repeat(np.arange(15), 10), OpenSetRule(5, 5, 5, templates=(1, 2, 3, 5))
+    for dealt in deal_often(owners, rule, 5):
+        assert sorted(np.unique(owners[dealt.gallery], return_counts=True)[1]) == [1, 1, 2, 3, 5]
+        assert list(map(len, dealt)) == [12, 38, 50, 50, 0]
 
 
 @pytest.mark.parametrize(
