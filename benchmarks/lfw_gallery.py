@@ -1,6 +1,6 @@
 """LFW through the commands that a user types: 1:1 on its 6,000 pairs, and a gallery of 901 people who meet strangers.
 
-    FACEREC_DATA=… python benchmarks/lfw_gallery.py OUT       # an hour on two cores; killed, the same line goes on
+    FACEREC_DATA=… python benchmarks/lfw_gallery.py OUT       # half an hour on two cores; a part killed is made anew
 
 901 people have three photos or more: the first three of each are enrolled (by file name), all others are mated probes.
 The 5,627 photos of everybody else are strangers. Two thresholds for FPIR 1 %:
