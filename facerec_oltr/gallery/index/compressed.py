@@ -17,7 +17,7 @@ from facerec_oltr.gallery.index.exact import found_by_product
 from facerec_oltr.gallery.records import Ids, Vectors
 
 K_FACTOR = 32
-LEAST = 2048  # rows compared, however few are asked for: it is hard mates that fewer lose
+LEAST = 768  # rows compared, however few are asked for: fewer lose hard mates, and 1,024 take the scan twice as long
 TRAINED_FROM = 4096  # rows; below, all of them are compared
 _AGAIN = 8  # centroids are trained anew when there are so many times more rows
 _TAIL = 4096  # rows behind the packed ones that are compared exactly rather than packed each time
