@@ -36,13 +36,12 @@ def worst_errors(result: SearchResult, arena: Arena, outcome: Outcome, rows: Set
         ("wrong_name", wrong, outcome.best_others),
         ("false_reject", rejected, outcome.own),
     ]
-    found = []
+    found: list[Example] = []
     for kind, probes, scores in kinds:
         order = probes[np.argsort(scores[probes] if kind == "false_reject" else -scores[probes], kind="stable")]
         _, firsts = np.unique(arena.people[order], return_index=True)
-        for probe in order[np.sort(firsts)[:OF_A_KIND]].tolist():
-            if outcome.best[probe] >= 0:
-                found.append(_example(result, kind, arena, outcome, probe, float(scores[probe]), threshold))
+        worst = order[np.sort(firsts)[:OF_A_KIND]].tolist()
+        found += [_example(result, kind, arena, outcome, probe, float(scores[probe]), threshold) for probe in worst]
     return found
 
 

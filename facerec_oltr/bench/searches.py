@@ -116,7 +116,7 @@ def search_by_rule(rule: ScoreRule, arena: Arena, swept: Swept, calibration: Int
     Raises:
         DataError: the rule needs more people than there are, or more candidates than were looked for.
     """
-    search = _RuleSearch(arena, swept, fusion)
+    search = _RuleSearch(arena, swept, fusion, max(CANDIDATES, rule.depth))
     alive = ~arena.probes.failed
     cohort = calibration[alive[calibration]]
     vectors, people = arena.probes.vectors, arena.people
@@ -135,12 +135,12 @@ def search_by_rule(rule: ScoreRule, arena: Arena, swept: Swept, calibration: Int
 class _RuleSearch:
     """Fitted rules in the gallery of one size."""
 
-    def __init__(self, arena: Arena, swept: Swept, fusion: Fusion) -> None:
+    def __init__(self, arena: Arena, swept: Swept, fusion: Fusion, depth: int) -> None:
         enrolled = np.flatnonzero((arena.owners >= 0) & (arena.owners < swept.size))
         self._templates = enrolled[np.argsort(arena.owners[enrolled], kind="stable")]
         self._arena, self._swept, self._fusion = arena, swept, fusion
         self.faces = GalleryFaces(arena.gallery.vectors[self._templates], arena.owners[self._templates], fusion)
-        self.candidates = None if swept.size <= MOST_IDENTITIES else swept.positions.shape[1]
+        self.candidates = None if swept.size <= MOST_IDENTITIES else min(depth, swept.positions.shape[1])
 
     def run(self, fitted: FittedRule, rows: Ints, outcome: Outcome) -> None:
         """Put what a rule finds for some probes into an outcome."""
@@ -152,7 +152,8 @@ class _RuleSearch:
                 numbers = np.broadcast_to(np.arange(self._swept.size), (len(some), self._swept.size))
                 cosines = self._cosines(some)
             else:
-                numbers, cosines = self._swept.positions[some], self._swept.scores[some]
+                best = slice(self.candidates)
+                numbers, cosines = self._swept.positions[some, best], self._swept.scores[some, best]
             _put(outcome, some, numbers, fitted.scores(self._arena.probes.vectors[some], numbers, cosines), self._arena)
 
     @cached_property

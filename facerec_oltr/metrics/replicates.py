@@ -7,6 +7,7 @@ strangers chooses. The outcome is that of ``identification`` on the searches wri
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,13 @@ Flags = npt.NDArray[np.bool_]
 Weights = npt.NDArray[np.float32]  # whole numbers, whose sums float32 holds exactly up to 2^24
 
 _CHUNK = 1 << 22  # weights looked at in one go, 16 MiB
-_KEPT = 1 << 26  # weights kept from one set of scores to the next, 128 MiB of uint16
+_KEPT = 1 << 25  # weights kept from one set of scores to the next, 64 MiB of uint16
 
 
 class SearchDraws:
     """The same draws of M mated and U non-mated searches whenever they are asked for, so that figures are paired.
+
+    Each side has a stream of chance of its own: the same people are drawn beside whichever strangers.
 
     Args:
         mated: (M,) whom each mated search is of.
@@ -54,14 +57,16 @@ class SearchDraws:
             self._kept = seen
 
     def _chunks(self, rows: int) -> Iterator[tuple[npt.NDArray[np.uint16], ...]]:
-        filled = [side for side in self._sides if len(side)]
-        draws = draws_by_identity(filled, np.random.default_rng(self._seed), self._replicates)
+        sides = [
+            draws_by_identity([side], np.random.default_rng([self._seed, place]), self._replicates)
+            for place, side in enumerate(self._sides)
+            if len(side)
+        ]
         for start in range(0, self._replicates, rows):
             size = min(rows, self._replicates - start)
             chunk = tuple(np.zeros((size, len(side)), np.uint16) for side in self._sides)
-            filled_chunk = [part for part in chunk if part.shape[1]]
-            for row in range(size):
-                for part, places in zip(filled_chunk, next(draws), strict=True):
+            for draws, part in zip(sides, (part for part in chunk if part.shape[1]), strict=True):
+                for row, (places,) in enumerate(islice(draws, size)):
                     part[row] = np.bincount(places, minlength=part.shape[1])
             yield chunk
 
