@@ -10,14 +10,16 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
-    from facerec_oltr.bench.results import BenchResult, Figure, SearchResult
+    from facerec_oltr.bench.results import BenchResult, Figure, PairResult, SearchResult
+
+_TOO_FEW = "*"
 
 
 def bench(
     protocols: Annotated[
         list[str],
         typer.Argument(
-            metavar="PROTOCOL...",
+            metavar="PROTOCOL",
             help="Folders of facerec protocol; or lfw_gb, drawn from a folder of LFW, or ms1m_lt, from a cut of "
             "recordio build-lt.",
         ),
@@ -113,37 +115,58 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
 def print_tables(result: "BenchResult") -> None:
     """All models, rules and protocols; pair sets apart."""
+    if result.searches:
+        targets = [f"TPIR at FPIR {_percent(target)}" for target in result.targets]
+        rows = [
+            (_set_name(result, one.protocol, one.search_set), one.model, one.rule, _bounds(one.ranks[0][1]))
+            + tuple(_at(one, target) for target in result.targets)
+            for one in result.searches
+        ]
+        _print(
+            "1:N, % [95 %]; below the TPIR the FPIR as it came out", ("search set", "model", "scores"), rows, targets
+        )
+        if any(_TOO_FEW in cell for row in rows for cell in row):
+            say(f"{_TOO_FEW} fewer searches chose the threshold than can show such an FPIR")
+    if result.pairs:
+        tars = [f"TAR at FAR {_percent(far)}" for far, _ in result.pairs[0].tar]
+        rows = [(_set_name(result, one.protocol, one.pair_set), one.model, *_pair_cells(one)) for one in result.pairs]
+        _print("1:1, %", ("pair set", "model"), rows, ["accuracy", "EER", *tars], rank="")
+
+
+def _print(
+    title: str, words: tuple[str, ...], rows: list[tuple[str, ...]], numbers: list[str], rank: str = "rank 1"
+) -> None:
     from rich.table import Table
 
     from facerec_oltr.cli._console import console
 
-    targets = result.targets
-    if result.searches:
-        table = Table(title="1:N, % [95 %]; FPIR as it came out below the TPIR", title_justify="left")
-        for heading in ("search set", "model", "scores", "rank 1", *(f"TPIR at FPIR {_percent(t)}" for t in targets)):
-            table.add_column(heading, justify="right" if heading[:4] in ("rank", "TPIR") else "left", overflow="fold")
-        for one in result.searches:
-            cells = (_at(one, target) for target in targets)
-            table.add_row(f"{one.protocol} {one.search_set}", one.model, one.rule, _bounds(one.ranks[0][1]), *cells)
-        console().print(table)
-    if result.pairs:
-        table = Table(title="1:1, %", title_justify="left")
-        fars = [far for far, _ in result.pairs[0].tar]
-        for heading in ("pair set", "model", "accuracy", "EER", *(f"TAR at FAR {_percent(far)}" for far in fars)):
-            table.add_column(heading, justify="left" if heading in ("pair set", "model") else "right")
-        for pair in result.pairs:
-            accuracy = "–" if pair.accuracy is None else f"{100 * pair.accuracy:.2f} ± {100 * (pair.sd or 0):.2f}"
-            tars = ("–" if tar is None else f"{100 * tar:.2f}" for _, tar in pair.tar)
-            table.add_row(f"{pair.protocol} {pair.pair_set}", pair.model, accuracy, f"{100 * pair.eer:.2f}", *tars)
-        console().print(table)
+    table = Table(title=title, title_justify="left")
+    for heading in words:
+        table.add_column(heading, overflow="fold")
+    for heading in [rank] * bool(rank) + numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def _set_name(result: "BenchResult", protocol: str, name: str) -> str:
+    """With the protocol's name where there are several."""
+    return name if len(result.protocols) == 1 else f"{protocol} {name}"
+
+
+def _pair_cells(one: "PairResult") -> tuple[str, ...]:
+    accuracy = "–" if one.accuracy is None else f"{100 * one.accuracy:.2f} ± {100 * (one.sd or 0):.2f}"
+    tars = ("–" if tar is None else f"{100 * tar:.2f}" for _, tar in one.tar)
+    return accuracy, f"{100 * one.eer:.2f}", *tars
 
 
 def _at(one: "SearchResult", target: float) -> str:
     point = one.point(target) or one.point(target, "strangers")
     if point is None or point.threshold is None:
         return "nobody to choose by"
-    note = "" if point.measurable else ", too few to show it"
-    return f"{_bounds(point.tpir)}\n{_bounds(point.fpir)}{note}"
+    note = "" if point.measurable else f"{_TOO_FEW} "
+    return f"{note}{_bounds(point.tpir)}\n{_bounds(point.fpir)}"
 
 
 def _bounds(figure: "Figure") -> str:
