@@ -86,7 +86,7 @@ def _split(source: str) -> tuple[str, str | None]:
 def _read(file: Path, wanted: str | None) -> tuple[list[str], str, npt.NDArray]:
     """The paths, the array's name, and the array."""
     try:
-        with np.load(file) as held:
+        with file.open("rb") as opened, np.load(opened) as held:  # np.load leaves a damaged file open
             if PATHS not in held.files:
                 raise DataError(f"{file}: has no array {PATHS!r}, which names the image of each row; add it")
             paths = held[PATHS]

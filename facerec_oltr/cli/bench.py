@@ -117,11 +117,7 @@ def print_tables(result: "BenchResult") -> None:
     """All models, rules and protocols; pair sets apart."""
     if result.searches:
         targets = [f"TPIR at FPIR {_percent(target)}" for target in result.targets]
-        rows = [
-            (_set_name(result, one.protocol, one.search_set), one.model, one.rule, _bounds(one.ranks[0][1]))
-            + tuple(_at(one, target) for target in result.targets)
-            for one in result.searches
-        ]
+        rows = [_search_cells(result, one) for one in result.searches]
         _print(
             "1:N, % [95 %]; below the TPIR the FPIR as it came out", ("search set", "model", "scores"), rows, targets
         )
@@ -153,6 +149,11 @@ def _print(
 def _set_name(result: "BenchResult", protocol: str, name: str) -> str:
     """With the protocol's name where there are several."""
     return name if len(result.protocols) == 1 else f"{protocol} {name}"
+
+
+def _search_cells(result: "BenchResult", one: "SearchResult") -> tuple[str, ...]:
+    rates = (_at(one, target) for target in result.targets)
+    return _set_name(result, one.protocol, one.search_set), one.model, one.rule, _bounds(one.ranks[0][1]), *rates
 
 
 def _pair_cells(one: "PairResult") -> tuple[str, ...]:
