@@ -218,21 +218,26 @@ def _points(measured: Measured, reference: Measured | None, group: int = 0) -> t
 
 def _point(measured: Measured, reference: Measured | None, place: int, chosen_by: ChosenBy, group: int) -> Point:
     threshold, rates = measured.thresholds[place], measured.replicates
-    point = _at(measured, place, group)
+    point, people = _at(measured, place, group), _people(measured, group) if group else None
     gain = None
     if reference is not None:
         difference = rates.tpir[group, place] - reference.replicates.tpir[group, place]
-        gain = _figure(point.tpir - _at(reference, place, group).tpir, difference)
+        gain = _figure(point.tpir - _at(reference, place, group).tpir, difference, people)
     return Point(
         threshold.target,
         chosen_by,
         None if np.isnan(threshold.value) else threshold.value,
         threshold.measurable,
         _figure(point.fpir, rates.fpir[place]),
-        _figure(point.tpir, rates.tpir[group, place]),
-        _figure(point.misidentification, rates.misidentification[group, place]),
+        _figure(point.tpir, rates.tpir[group, place], people),
+        _figure(point.misidentification, rates.misidentification[group, place], people),
         gain,
     )
+
+
+def _people(measured: Measured, group: int) -> int:
+    """How many people a group's searches show."""
+    return len(np.unique(measured.people[list(measured.groups.values())[group - 1]]))
 
 
 def _at(measured: Measured, place: int, group: int) -> OperatingPoint:
@@ -248,12 +253,12 @@ def _of_group(measured: Measured, group: int) -> Searches:
 
 
 def _group(measured: Measured, reference: Measured | None, place: int, name: str) -> Group:
-    mask = measured.groups[name]
+    people = _people(measured, place)
     return Group(
         name,
-        len(np.unique(measured.people[mask])),
-        int(mask.sum()),
-        _figure(rank_k(_of_group(measured, place), 1), measured.replicates.ranks[place, 0]),
+        people,
+        int(measured.groups[name].sum()),
+        _figure(rank_k(_of_group(measured, place), 1), measured.replicates.ranks[place, 0], people),
         _points(measured, reference, place),
     )
 
@@ -268,7 +273,16 @@ def _size(size: int, measured: Measured, reference: Measured | None) -> Group:
     )
 
 
-def _figure(estimate: float, replicates: npt.NDArray[np.float64]) -> Figure:
+def _figure(estimate: float, replicates: npt.NDArray[np.float64], people: int | None = None) -> Figure:
+    """A figure with its bounds.
+
+    Args:
+        estimate: of the searches as they are; NaN where there was nothing to measure.
+        replicates: (R,).
+        people: of a group: replicates that drew none of them say nothing of it, and one alone has no bounds.
+    """
+    if people is not None:
+        replicates = replicates[~np.isnan(replicates)] if people > 1 else replicates[:0]
     made = interval(estimate, replicates)
     return Figure.of(made if made.estimate == made.estimate else Interval(np.nan, np.nan, np.nan, made.confidence))
 

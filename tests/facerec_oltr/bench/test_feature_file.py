@@ -65,7 +65,9 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_one_line(what: str, tmp_path: Path) -> None:
     arrays, array, told = WRONG[what]
-    held = {name: value for name, value in ({"path": np.array(PATHS)} | arrays).items() if value is not None}
+    held: dict[str, Any] = {
+        name: value for name, value in ({"path": np.array(PATHS)} | arrays).items() if value is not None
+    }
     np.savez(tmp_path / "f.npz", **held)
     with pytest.raises(DataError) as error:
         FeatureFile(f"{tmp_path / 'f.npz'}{array}")
