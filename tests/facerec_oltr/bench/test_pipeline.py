@@ -7,6 +7,7 @@ identities join galleries of rising size.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ class Slow:
     ) -> None:
         self.parts = {part: protocol.part(name, part) for part in PARTS}
         self.vectors = {part: pooled_slowly(templates, features) for part, templates in self.parts.items()}
-        self.gallery: dict[str, list[np.ndarray]] = {}
+        self.gallery: dict[str, list[Any]] = {}
         self.keys: dict[str, list[str]] = {}
         for part in ("gallery", "distractors"):
             for place, (person, vector) in enumerate(zip(self.parts[part].people, self.vectors[part], strict=True)):
@@ -126,7 +127,7 @@ class Slow:
         self.order: list[str] = []  # of the identities, where equal cosines are told apart
 
     def cosine(self, probe: np.ndarray, person: str, name: str) -> float:
-        templates: list[np.ndarray] = [
+        templates: list[Any] = [
             v for v, k in zip(self.gallery[person], self.keys[person], strict=True) if (name, k) not in self.excluded
         ]
         if not templates:
@@ -376,7 +377,7 @@ def test_the_worst_errors_are_shown_one_of_a_person() -> None:
     T = found.points[0].threshold or 0.0
     assert {one.threshold for one in some} == {T}
     slow = Slow(protocol, features, "near", "max")
-    strangers = slow.figures("cosine")["strangers"]
+    strangers: list[float] = slow.figures("cosine")["strangers"]
     accepted: dict[str, float] = {}
     for person, best in zip(slow.parts["strangers"].people, strangers, strict=True):
         if best >= T:

@@ -13,7 +13,7 @@ from facerec_oltr.bench.cells import Cells
 from facerec_oltr.bench.measuring import Measuring
 from facerec_oltr.bench.named import BenchProtocol, open_models, open_protocols
 from facerec_oltr.bench.out import check_out, put_result
-from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, read_examples, read_results
+from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, Example, read_examples, read_results
 from facerec_oltr.bench.run import Asked, Told, bench, empty_result
 from facerec_oltr.bench.store import FeatureStore
 from facerec_oltr.errors import ConfigError, DataError
@@ -129,8 +129,9 @@ def test_what_is_written_is_read_again(people: Path, tmp_path: Path) -> None:
     assert [search.rule for search in result.searches] == RULES.split(",")
     assert [group.name for group in one.sizes] == ["4", "5"]
     assert result.protocols["small"].people == 10 and result.models["raw pixels"].detector is None
-    shown = read_examples(out)
-    assert shown and all((people / "photos" / key).is_file() for e in shown for key in (e.probe, e.best, e.own) if key)
+    error = Example("small", "open", "raw pixels", "cosine", "false_accept", "a/0.png", "b/1.png", None, 0.5, 0.25)
+    put_result(out, result, (error,))
+    assert read_examples(out) == (error,) and read_results(out) == result
     text = (out / RESULTS).read_text()
     assert not any(f'"{name}/' in text for name in "abcdefghij")  # no photo is named among the figures
     put_result(out, result, None)
