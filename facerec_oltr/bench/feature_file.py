@@ -90,6 +90,7 @@ def _read(file: Path, wanted: str | None) -> tuple[list[str], str, npt.NDArray]:
             if PATHS not in held.files:
                 raise DataError(f"{file}: has no array {PATHS!r}, which names the image of each row; add it")
             paths = held[PATHS]
+            there = sorted(set(held.files) - {PATHS})
             asked = [name for name in held.files if name != PATHS and wanted in (None, name)]
             found: dict[str, npt.NDArray] = {name: held[name] for name in asked}
     except OSError as error:
@@ -103,7 +104,7 @@ def _read(file: Path, wanted: str | None) -> tuple[list[str], str, npt.NDArray]:
     if wanted is None:
         fitting = {name: held for name, held in fitting.items() if len(held) == len(paths)}
     if len(fitting) != 1:
-        names = ", ".join(sorted(fitting or found)) or "none"
+        names = ", ".join(sorted(fitting) or there) or "none"
         told = f"no array {wanted!r} of vectors" if wanted else f"{len(fitting)} arrays that may be vectors"
         raise DataError(f"{file}: found {told}, expected one (n, D) of numbers; found {names}: name one as FILE:ARRAY")
     name, vectors = next(iter(fitting.items()))

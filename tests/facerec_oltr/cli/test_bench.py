@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facerec_oltr.bench.results import read_results
+from facerec_oltr.cli import main
 from facerec_oltr.faces.raw_pixels import RawPixels
 from recordio_tools.build import build_longtail
 from recordio_tools.images import decode_photo, fit_square
@@ -18,7 +20,25 @@ from recordio_tools.longtail import Rule
 from recordio_tools.packing import pack_folder
 
 from ..conftest import write_people
-from .test_door import facerec, fails_with_one_line
+from .test_door import fails_with_one_line
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def facerec(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process, which has everything imported: one after another would take a minute."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["facerec", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(command, int(left.value.code or 0), told.out, told.err)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_cut_is_benchmarked_and_a_second_call_only_reads(made: Path, tmp_path: Path) -> None:
+def test_a_cut_is_benchmarked_and_a_second_call_only_reads(facerec: Command, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("bench", "ms1m_lt", "--images", made / "lt", "--model", "raw_pixels", "--scores", "cosine,centroid")
     command = (*command, "--fpir", "0.2,0.001", "--replicates", 20, "--out", out)
@@ -64,7 +84,7 @@ def test_a_cut_is_benchmarked_and_a_second_call_only_reads(made: Path, tmp_path:
     assert private.returncode == 0 and [path.name for path in out.iterdir()] == ["results.json"]
 
 
-def test_pairs_are_told_in_a_table_of_their_own(made: Path, tmp_path: Path) -> None:
+def test_pairs_are_told_in_a_table_of_their_own(facerec: Command, made: Path, tmp_path: Path) -> None:
     lines = ["2\t4"]
     for fold in range(2):
         lines += [f"p{person:02}\t1\t2" for person in range(4 * fold, 4 * fold + 4)]
@@ -95,7 +115,7 @@ def test_pairs_are_told_in_a_table_of_their_own(made: Path, tmp_path: Path) -> N
     assert found.tar == ((0.1, None), (0.01, None), (0.001, None), (0.0001, None))  # eight pairs show no such rate
 
 
-def test_what_is_wrong_is_one_line(made: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_one_line(facerec: Command, made: Path, tmp_path: Path) -> None:
     out, model = ("--out", tmp_path / "out"), ("--model", "raw_pixels")
     images = ("--images", made / "lt")
     fails_with_one_line(facerec("bench", "ms1m_lt", *model, *out), "drawn from images, but no --images was given")
@@ -110,7 +130,7 @@ def test_what_is_wrong_is_one_line(made: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.cache").exists()
 
 
-def test_a_killed_process_is_gone_on_from(made: Path, tmp_path: Path) -> None:
+def test_a_killed_process_is_gone_on_from(facerec: Command, made: Path, tmp_path: Path) -> None:
     options = ["ms1m_lt", "--images", made / "lt", "--model", "raw_pixels", "--replicates", 5, "--out"]
     slow = (
         "import time, sys\n"
