@@ -97,7 +97,7 @@ def enter(protocol: Protocol, enrolled: Enrolled, searches: Sequence[str], featu
     ends = np.cumsum([0, *(len(protocol.lists[name]) for name in names)])
     order, owners = _numbered(gallery, len(looked_for), seed)
     number = {name: place for place, name in enumerate(order)}
-    _, people = np.unique(np.array(probes.listed.people), return_inverse=True)
+    people, _ = _by_first(probes.listed.people)
     return Arena(
         gallery,
         owners,
@@ -114,15 +114,21 @@ def enter(protocol: Protocol, enrolled: Enrolled, searches: Sequence[str], featu
 def _numbered(gallery: Templates, looked_for: int, seed: int) -> tuple[list[str], Ints]:
     """The identities in the order in which galleries take them, and the place there of each template's."""
     # A distractor of whom nobody says who it is is somebody of its own; no person is called so, for a name has no tab.
-    names = np.array([person or f"\t{row}" for row, person in enumerate(gallery.listed.people)])
-    each, which = np.unique(names, return_inverse=True)
-    alive = np.zeros(len(each), bool)
+    which, names = _by_first([person or f"\t{row}" for row, person in enumerate(gallery.listed.people)])
+    alive = np.zeros(len(names), bool)
     alive[which[~gallery.failed]] = True
     first = np.unique(which[:looked_for])
     order = nested_order(np.flatnonzero(alive), seed, first[alive[first]])
-    place = np.full(len(each), -1)
+    place = np.full(len(names), -1)
     place[order] = np.arange(len(order))
-    return each[order].tolist(), np.where(gallery.failed, -1, place[which])
+    return [names[number] for number in order.tolist()], np.where(gallery.failed, -1, place[which])
+
+
+def _by_first(names: Sequence[str]) -> tuple[Ints, list[str]]:
+    """A number for each name (n,), from 0 in the order in which they first come, and the names in this order."""
+    numbers: dict[str, int] = {}
+    which = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+    return which, list(numbers)
 
 
 def _shared_images(probes: TemplateList, gallery: TemplateList) -> Ints:

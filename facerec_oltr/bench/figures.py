@@ -82,6 +82,7 @@ class Measured:
         people: whom the mated searches show.
         thresholds: what the strangers chose for each target, then what the calibration people chose, if there are any.
         replicates: of these, in this order.
+        curve: the FPIRs of the DET curve.
         groups: names and masks of the replicates' groups after the first.
     """
 

@@ -223,6 +223,20 @@ def test_what_is_asked_wrongly_is_refused_ahead_of_any_work(people: Path, tmp_pa
         open_protocols(["lfw_gb"], [tmp_path, tmp_path])
 
 
+def test_lists_that_overlap_are_refused(people: Path, tmp_path: Path) -> None:
+    shutil.copytree(people / "protocol", tmp_path / "p")
+    lines = {part: (tmp_path / f"p/{part}.tsv").read_text().splitlines() for part in ("gallery", "mated", "strangers")}
+    for part, other, told in (
+        ("strangers", lines["gallery"][1], "is in strangers and in gallery"),
+        ("mated", lines["strangers"][1], "is searched as mated but is not in the gallery"),
+    ):
+        (tmp_path / f"p/{part}.tsv").write_text("\n".join([*lines[part], other]) + "\n")
+        with pytest.raises(DataError, match=told):
+            open_protocols([str(tmp_path / "p")], [people / "photos"])
+        (tmp_path / f"p/{part}.tsv").write_text("\n".join(lines[part]) + "\n")
+    assert open_protocols([str(tmp_path / "p")], [people / "photos"])[0].name == "small"
+
+
 def test_a_target_that_too_few_searches_can_show_is_told_in_the_result(people: Path, tmp_path: Path) -> None:
     result = run(people, tmp_path / "out", tmp_path / "cache")
     for one in result.searches:
