@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from facerec_oltr.cli import data, gallery, protocol
+from facerec_oltr.cli.bench import bench
 from facerec_oltr.cli.calibrate import calibrate
 from facerec_oltr.cli.compare import compare
 from facerec_oltr.cli.demo import demo
@@ -56,6 +57,9 @@ app.command(
     "--open demo/faces-lt/manifest.json --out result.json"
 )(evaluate_faces)
 app.command(epilog="Example: facerec evaluate-pairs lfw.bin cfp_fp.bin --model demo/run --model dlib")(evaluate_pairs)
+app.command(
+    epilog="Example: facerec bench lfw_gb --images lfw/ --model demo/run --scores cosine,centroid --out bench/"
+)(bench)
 app.command(epilog="Example: facerec report result.json --out report.md")(report)
 
 

@@ -1,12 +1,9 @@
 """Score rules side by side on the same searches, counted by person.
 
-A rule that reads a cohort takes the people who choose the threshold: no others are neither enrolled nor strangers. A
-face finds itself in a cohort that it stands in, so their own searches are scored by a rule fitted to the rest of them,
-a tenth being left out at a time; the test searches by a rule fitted to all. The threshold so rests on slightly smaller
-cohorts than it is used with.
+A rule that reads a cohort takes the people who choose the threshold, see ``facerec_oltr.scoring.cohort``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,13 +14,13 @@ from facerec_oltr.evaluate.equal_fpir import Ranked, differences
 from facerec_oltr.metrics.identification import Searches, found, fuse_templates, let_in, threshold_at_fpir
 from facerec_oltr.metrics.intervals import Interval
 from facerec_oltr.protocols.draw import Dealt
-from facerec_oltr.scoring import CohortFaces, FittedRule, GalleryFaces, ScoreRule
+from facerec_oltr.scoring import FittedRule, GalleryFaces, ScoreRule
+from facerec_oltr.scoring.cohort import cohort_folds, cohort_of
 
 Vectors = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
 REFERENCE = "cosine"  # the rule that the others must beat
-_FOLDS = 10
 _BLOCK = 1 << 22  # scores at a time
 
 
@@ -55,11 +52,11 @@ def judge(rule: ScoreRule, vectors: Vectors, people: Ints, dealt: Dealt) -> Judg
     gallery = GalleryFaces(vectors[dealt.gallery], people[dealt.gallery])
     chosen = dealt.calibration
     maxima = np.empty(len(chosen))
-    for fold, rest in _folds(rule, people[chosen]):
-        fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen[rest]))
+    for fold, rest in cohort_folds(rule, people[chosen]):
+        fitted = rule.fit(gallery, cohort_of(rule, vectors[chosen[rest]], people[chosen[rest]]))
         searches = _search(fitted, gallery, vectors[chosen[fold]], np.full(np.count_nonzero(fold), -1))
         maxima[fold] = searches.nonmated_maxima
-    fitted = rule.fit(gallery, _cohort(rule, vectors, people, chosen))
+    fitted = rule.fit(gallery, cohort_of(rule, vectors[chosen], people[chosen]))
     probes = np.concatenate([dealt.mated, dealt.strangers])
     return Judged(_search(fitted, gallery, vectors[probes], people[probes]), maxima)
 
@@ -74,8 +71,9 @@ def check_rules(rules: Mapping[str, ScoreRule], people: Ints, dealt: Dealt) -> N
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     gallery = GalleryFaces(vectors[dealt.gallery], people[dealt.gallery])
     for rule in rules.values():
-        _, rest = next(_folds(rule, people[dealt.calibration]))
-        rule.fit(gallery, _cohort(rule, vectors, people, dealt.calibration[rest]))
+        _, rest = next(cohort_folds(rule, people[dealt.calibration]))
+        others = dealt.calibration[rest]
+        rule.fit(gallery, cohort_of(rule, vectors[others], people[others]))
 
 
 class RuleCounts:
@@ -133,21 +131,6 @@ class RuleCounts:
                 for model, counts in self._models.items()
             },
         }
-
-
-def _folds(rule: ScoreRule, people: Ints) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """Who is searched, and who is the cohort meanwhile; in one fold where the rule reads none."""
-    if not rule.needs_cohort:
-        yield np.ones(len(people), bool), np.zeros(len(people), bool)
-        return
-    each, who = np.unique(people, return_inverse=True)
-    for fold in range(min(_FOLDS, len(each))):
-        searched = who % _FOLDS == fold
-        yield searched, ~searched
-
-
-def _cohort(rule: ScoreRule, vectors: Vectors, people: Ints, places: Ints) -> CohortFaces | None:
-    return CohortFaces(vectors[places], people[places]) if rule.needs_cohort and len(places) else None
 
 
 def _search(fitted: FittedRule, gallery: GalleryFaces, probes: Vectors, people: Ints) -> Searches:

@@ -127,19 +127,19 @@ def _pictures(
     """Photos and frames with their picture, or without where there is a reason or an owner."""
 
     def owned() -> Iterator[tuple[ExtractedPhoto, bytes]]:
-        for photo, data in _ahead(pool, _bytes_of, paths):
+        for photo, data in ahead(pool, _bytes_of, paths):
             owner = owner_of(photo.sha256) if owner_of and photo.sha256 and not is_video(photo.path) else None
             yield replace(photo, owner=owner), data
 
     with ThreadPoolExecutor(1) as pool:
-        for photo, picture in _ahead(pool, _decoded, owned()):
+        for photo, picture in ahead(pool, _decoded, owned()):
             if is_video(photo.path) and photo.reason is None:
                 yield from _frames(photo, owner_of, every_seconds)
             else:
                 yield photo, picture
 
 
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
     """`work` of each of `items`, in order, the next one done by the pool while this one is used."""
     waiting: deque[Future[Done]] = deque()
     try:

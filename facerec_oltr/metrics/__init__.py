@@ -9,6 +9,7 @@
 - ``shots``: closed-set accuracy by how many training images a class has.
 - ``open_set``: classify the known, reject strangers: F-measures, AUPR, FPR at 95 % TPR, OSCR.
 - ``intervals``: how sure a figure is: spread over splits, bootstrap over identities, rule of three.
+- ``replicates``: all figures of a set of searches on a thousand resamples of it, by weights.
 - ``resampled``: the figures of ``shots`` and ``open_set`` on many resamples of the test set.
 
 The conventions that hold throughout:

@@ -93,8 +93,8 @@ def equal_error_rate(genuine: npt.ArrayLike, impostor: npt.ArrayLike) -> tuple[f
     return float((fmr[best] + fnmr[best]) / 2), float(thresholds[best])
 
 
-def fold_accuracy(scores: npt.ArrayLike, same: npt.ArrayLike, folds: int = 10) -> FoldAccuracy:
-    """Accuracy of each of `folds` equal stretches of the pairs, at the threshold that is best on the others.
+def fold_accuracy(scores: npt.ArrayLike, same: npt.ArrayLike, folds: int | npt.ArrayLike = 10) -> FoldAccuracy:
+    """Accuracy of each fold of the pairs, at the threshold that is best on the others.
 
     The protocol of LFW (Huang et al., 2007), with every score a candidate instead of a grid of distances. Where
     several thresholds are as good on the others, the middle of them is taken: the first or last would lie at the edge
@@ -103,7 +103,8 @@ def fold_accuracy(scores: npt.ArrayLike, same: npt.ArrayLike, folds: int = 10) -
     Args:
         scores: (P,) in the order of the pack, whose folds are stretches of it.
         same: (P,) bool.
-        folds: at least 2; P must be a multiple of it.
+        folds: how many equal stretches, at least 2, of which P must be a multiple; or (P,) the fold of each pair, each
+            of 0, 1 … with a pair at least.
 
     Raises:
         MetricError: the pairs cannot be dealt so.
@@ -113,13 +114,23 @@ def fold_accuracy(scores: npt.ArrayLike, same: npt.ArrayLike, folds: int = 10) -
         raise MetricError(
             f"scores of shape {values.shape} and flags of shape {same.shape}, expected one of each a pair"
         )
-    if folds < 2 or not len(values) or len(values) % folds:
-        raise MetricError(f"{len(values):,} pairs and {folds} folds, expected at least 2 folds of equally many pairs")
-    fold = np.repeat(np.arange(folds), len(values) // folds)
-    thresholds = np.array([_best_threshold(values[fold != f], same[fold != f]) for f in range(folds)])
-    accepted = ~np.array([rejected_at(values[fold == f], T) for f, T in enumerate(thresholds)])
-    accuracies = (accepted == same.reshape(folds, -1)).mean(axis=1)
+    fold = _equal_folds(len(values), folds) if isinstance(folds, int) else np.asarray(folds, np.int64)
+    count = int(fold.max(initial=-1)) + 1
+    if fold.shape != values.shape or count < 2 or not np.bincount(fold, minlength=count).all():
+        raise MetricError(
+            f"{len(values):,} pairs and folds of shape {fold.shape}, expected 2 or more, each with a pair"
+        )
+    thresholds = np.array([_best_threshold(values[fold != f], same[fold != f]) for f in range(count)])
+    accuracies = np.array(
+        [(~rejected_at(values[fold == f], T) == same[fold == f]).mean() for f, T in enumerate(thresholds)]
+    )
     return FoldAccuracy(float(accuracies.mean()), float(accuracies.std(ddof=1)), accuracies, thresholds)
+
+
+def _equal_folds(pairs: int, folds: int) -> npt.NDArray[np.int64]:
+    if folds < 2 or not pairs or pairs % folds:
+        raise MetricError(f"{pairs:,} pairs and {folds} folds, expected at least 2 folds of equally many pairs")
+    return np.repeat(np.arange(folds), pairs // folds)
 
 
 def _best_threshold(scores: Floats, same: npt.NDArray[np.bool_]) -> float:

@@ -69,7 +69,7 @@ def read_ms1m_lt(
             "or more, 0 or more, a share from 0 to below 1, and 0 or more"
         )
     manifest = _read_manifest(cut)
-    faces = FaceSet(source if source is not None else cut / str(manifest["source"]["path"]))
+    faces = FaceSet(source if source is not None else source_of(cut))
     read_left_out(cut / MANIFEST, faces)
     rng = np.random.default_rng(seed)
     parts = {part: _read_open(cut / OPEN_LISTS[role], faces) for role, part in _PART.items()}
@@ -107,6 +107,15 @@ def read_ms1m_lt(
             },
         )
     )
+
+
+def source_of(cut: str | Path) -> Path:
+    """Where the manifest of a cut says that the set lies that it was cut from.
+
+    Raises:
+        DataError: it has no manifest, or a broken one.
+    """
+    return Path(cut) / str(_read_manifest(Path(cut))["source"]["path"])
 
 
 def _read_manifest(cut: Path) -> dict[str, Any]:

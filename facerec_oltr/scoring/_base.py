@@ -145,6 +145,11 @@ class ScoreRule(Config, ABC):
         """Whether it reads the cohort where one is given: the people in it then cannot choose the threshold."""
         return False
 
+    @property
+    def depth(self) -> int:
+        """How many of the best candidates a probe must come with, see ``FittedRule.depth``."""
+        return 1
+
     @abstractmethod
     def fit(
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None

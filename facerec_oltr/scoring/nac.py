@@ -60,6 +60,11 @@ class NacConfig(ScoreRule):
     k: Annotated[int, Field(ge=2)] = 16
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
+    @property
+    def depth(self) -> int:
+        """The k."""
+        return self.k
+
     def fit(self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None) -> Nac:
         """Remember who is enrolled; cohort and negatives are not read."""
         gallery = checked_faces(gallery, "gallery")

@@ -45,6 +45,7 @@ COMMANDS = (
     "compare",
     "evaluate-faces",
     "evaluate-pairs",
+    "bench",
     "report",
     "data check",
 )

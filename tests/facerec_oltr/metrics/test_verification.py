@@ -113,3 +113,18 @@ def test_pairs_that_are_all_of_one_kind_and_without_scores() -> None:
 def test_pairs_that_cannot_be_dealt(values: list[float], same: list[bool], folds: int, said: str) -> None:
     with pytest.raises(MetricError, match=said):
         fold_accuracy(values, same, folds)
+
+
+def test_folds_of_unequal_size_are_dealt_as_they_are_given():
+    # Fold 0 has one pair, fold 1 two, fold 2 three. Without fold 0 the best threshold lies between 0.4 and 0.6, without
+    # fold 1 between 0.3 and 0.7, without fold 2 between 0.4 and 0.9; only fold 2's genuine 0.6 falls below the last.
+    scores, same = [0.9, 0.4, 0.95, 0.3, 0.6, 0.7], [True, False, True, False, True, True]
+    found = fold_accuracy(scores, same, [0, 1, 1, 2, 2, 2])
+    assert found.thresholds == pytest.approx([0.5, 0.45, 0.65])
+    assert found.accuracies == pytest.approx([1, 1, 2 / 3])
+    assert found.mean == pytest.approx(8 / 9)
+    equal = fold_accuracy(scores, same, 3)
+    assert fold_accuracy(scores, same, np.repeat(np.arange(3), 2)).accuracies.tolist() == equal.accuracies.tolist()
+    for wrong in ([0] * 6, [0, 1], [0, 2, 2, 2, 0, 0]):
+        with pytest.raises(MetricError, match="expected 2 or more, each with a pair"):
+            fold_accuracy(scores, same, wrong)
