@@ -56,7 +56,7 @@ app.command(
     "--open demo/faces-lt/manifest.json --out result.json"
 )(evaluate_faces)
 app.command(epilog="Example: facerec evaluate-pairs lfw.bin cfp_fp.bin --model demo/run --model dlib")(evaluate_pairs)
-app.command(epilog="Example: facerec report result.json --out report.md")(report)
+app.command(epilog="Example: facerec report bench/ --out report.html --no-faces")(report)
 
 
 def main() -> NoReturn:
