@@ -14,6 +14,7 @@ _HEAD = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
 _GROUP = re.compile(r"<g id=\"[^\"]*\">")  # nothing refers to a group, and two pictures on a page would share the name
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
 _LONG = re.compile(r"\d+\.\d{3,}")
+_STYLE = re.compile(r"\s*<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)  # would reach the whole page
 _COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
 
 
@@ -53,7 +54,9 @@ def svg(figure: Any, name: str, alt: str, colours: Mapping[str, str]) -> str:
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     text = buffer.getvalue().decode()
-    text = _COMMENT.sub("", _METADATA.sub("", text[text.index("<svg ") :]))
+    text = text[text.index("<svg ") :]
+    for needless in (_METADATA, _COMMENT, _STYLE):
+        text = needless.sub("", text)
     text = _PATH.sub(lambda path: _LONG.sub(lambda number: f"{float(number[0]):.2f}", path[0]), _GROUP.sub("<g>", text))
     for colour, variable in colours.items():
         text = text.replace(colour, f"var(--{variable})")
@@ -101,7 +104,9 @@ def percent_axis(axis: Any, *, ticks: Sequence[float] = _TICKS) -> None:
 
 
 def plain_frame(axes: Any) -> None:
-    """A light grid, and no lines above and to the right."""
+    """A light grid, no lines above and to the right, and ink that a page can turn."""
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_edgecolor(INK)
+    axes.tick_params(color=INK, labelcolor=INK)

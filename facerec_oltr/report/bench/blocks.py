@@ -1,4 +1,4 @@
-"""What a report is made of, before it is HTML or Markdown; all texts are plain, whoever writes them out escapes them."""
+"""What a report is made of, before it is HTML or Markdown. All texts are plain: whoever writes them out escapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facerec_oltr.bench.results import Point, SearchResult
+from facerec_oltr.bench.results import Group, Part, Point, SearchResult
 from facerec_oltr.report.bench.blocks import plain
 from facerec_oltr.report.bench.style import STYLES, Style
 
@@ -31,6 +31,17 @@ class Line:
 def key_of(search: SearchResult) -> Key:
     """Whose line it is."""
     return search.model, search.rule
+
+
+def part(search: SearchResult, name: str) -> Part:
+    """Who plays a part; nobody where it is not told."""
+    return search.parts.get(name, Part(0, 0))
+
+
+def group_point(group: Group, target: float) -> Point | None:
+    """The point of a group whose threshold other people chose, else the one that the strangers chose."""
+    of_target = [point for point in group.points if point.target == target and _chosen(point)]
+    return next((p for p in of_target if p.chosen_by == "calibration"), next(iter(of_target), None))
 
 
 def fair_point(search: SearchResult, target: float) -> Point | None:

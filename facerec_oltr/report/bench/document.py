@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facerec_oltr.bench.results import SearchResult
+from facerec_oltr.bench.results import ProtocolFacts, SearchResult
 from facerec_oltr.report.bench.blocks import Block, Bullets, Document, Picture, Section, Table, Text
-from facerec_oltr.report.bench.choice import DRAWN, MOST_LINES, Line, headline_target, key_of, lines, mean_tpir
+from facerec_oltr.report.bench.choice import DRAWN, MOST_LINES, Line, headline_target, key_of, lines, mean_tpir, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.photos import Reader, error_photos
 from facerec_oltr.report.bench.plots.cmc import cmc_figure
@@ -109,11 +109,11 @@ def _det(held: Drawn, targets: Sequence[float], name: str, ends: str) -> Picture
     wanted = ", ".join(map(per_cent, targets))
     return Picture(
         f"det-{ends}",
-        f"DET curves of {name}: share of enrolled people missed against share of strangers let in, of {_names(held)}.",
-        f"Each line goes through all thresholds: further right more strangers get in, further down fewer enrolled people "
-        f"are missed, and nearer to the lower left corner is better. A mark stands where a threshold that other people "
-        f"chose for an FPIR of {wanted} has landed: right of its dotted line it lets in more than was wanted. Bands hold "
-        "95 %.",
+        f"DET curves of {name}: enrolled people missed against strangers let in, of {_names(held)}.",
+        "Each line goes through all thresholds: further right more strangers get in, further down fewer people "
+        "are missed, and nearer to the lower left corner is better. A mark stands where a threshold that other people "
+        f"chose for an FPIR of {wanted} has landed, if they were enough to choose it: right of its dotted line it lets in "
+        "more than was wanted. Bands hold 95 %.",
         lambda: det_figure(held, targets),
     )
 
@@ -129,7 +129,7 @@ def _cmc(held: Drawn, name: str, ends: str) -> Picture:
 
 
 def _histogram(held: Drawn, target: float, name: str, ends: str) -> Picture:
-    strangers = any(search.parts["strangers"].templates for _, search in held)
+    strangers = any(part(search, "strangers").templates for _, search in held)
     own = all(chosen_by_strangers([search], target) for _, search in held)
     caption = "Filled: searches of enrolled people by the score of the right person."
     if strangers:
@@ -138,8 +138,8 @@ def _histogram(held: Drawn, target: float, name: str, ends: str) -> Picture:
         f"scores-{ends}",
         f"Histograms of scores of {name}, enrolled people and strangers, of {_names(held)}.",
         f"{caption} The upright line is the threshold for an FPIR of {per_cent(target)}"
-        f"{', chosen by these strangers' if own else ''}: what lies right of it is accepted. Each side is drawn as shares "
-        "of its own searches; rules have scales of their own.",
+        f"{', chosen by these strangers' if own else ''}: what lies right of it is accepted. Each side is drawn as "
+        "shares of its own searches; rules have scales of their own.",
         lambda: histogram_figure(held, target),
     )
 
@@ -178,8 +178,8 @@ def _sizes(held: Drawn, target: float, name: str, ends: str) -> Picture:
     return Picture(
         f"sizes-{ends}",
         f"TPIR and FPIR of {name} against the number of people in the gallery, of {_names(held)}.",
-        f"Above, enrolled people found; below, strangers let in, both at thresholds for FPIR {per_cent(target)} that were "
-        "chosen anew for each size. Each gallery is a part of the next. Bands hold 95 %.",
+        f"Above, enrolled people found; below, strangers let in, both at thresholds for FPIR {per_cent(target)} that "
+        "were chosen anew for each size. Each gallery is a part of the next. Bands hold 95 %.",
         lambda: sizes_figure(held, target),
     )
 
@@ -201,8 +201,8 @@ def _gain(held: list[SearchResult], target: float, name: str, ends: str) -> Pict
         f"gains-{ends}",
         f"Differences in TPIR to the cosine with their intervals, {name}.",
         f"{name}: TPIR less the cosine's at FPIR {per_cent(target)}, with 95 %. A full mark is a difference that "
-        "the interval does not take for chance, an open one is none. On the right both thresholds let in the same share "
-        "of strangers, so no rule gains by letting in more.",
+        "the interval does not take for chance, an open one is none. Where these strangers choose, both let in the "
+        "same share of them, so no rule gains by letting in more.",
         lambda: gains_figure(held, target),
     )
 
@@ -244,11 +244,7 @@ def _run(joined: Joined) -> Section:
         (name, facts.fingerprint, f"{facts.dimensions:,}", f"{facts.size:,}", facts.detector or "none: aligned faces")
         for name, facts in joined.models.items()
     )
-    protocols = tuple(
-        (name, facts.fingerprint, facts.source_kind.replace("_", " "), facts.source_fingerprint, f"{facts.images:,}",
-         f"{facts.people:,}", facts.made_by, NOTHING if facts.seed is None else str(facts.seed), _choices(facts.choices))
-        for name, facts in joined.protocols.items()
-    )  # fmt: skip
+    protocols = tuple((name, *_protocol_facts(facts)) for name, facts in joined.protocols.items())
     facts = [
         f"Wanted FPIRs: {', '.join(map(per_cent, joined.targets))}.",
         f"Scores of an identity's templates became one by {joined.fusion}.",
@@ -276,6 +272,12 @@ def _run(joined: Joined) -> Section:
         ),
         folded=True,
     )
+
+
+def _protocol_facts(facts: ProtocolFacts) -> tuple[str, ...]:
+    seed = NOTHING if facts.seed is None else str(facts.seed)
+    source = facts.source_kind.replace("_", " "), facts.source_fingerprint, f"{facts.images:,}", f"{facts.people:,}"
+    return facts.fingerprint, *source, facts.made_by, seed, _choices(facts.choices)
 
 
 def _choices(choices: Mapping[str, Any]) -> str:

@@ -165,7 +165,7 @@ def _faults(search: SearchResult) -> Iterable[str]:
 
 
 def _curve_faults(curve: Curve) -> Iterable[str]:
-    if not len(curve.x) == len(curve.y) or any(len(line) not in (0, len(curve.x)) for line in (curve.low, curve.high)):
+    if len(curve.x) != len(curve.y) or any(len(line) not in (0, len(curve.x)) for line in (curve.low, curve.high)):
         yield f"found {len(curve.x)} x of {len(curve.y)} y, {len(curve.low)} low and {len(curve.high)} high"
     elif not all(-1e300 < number < 1e300 for line in (curve.x, curve.y, curve.low, curve.high) for number in line):
         yield "found a number that is not finite"

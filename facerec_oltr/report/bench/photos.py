@@ -21,11 +21,13 @@ Reader = Callable[[str], Pixels]
 MOST = 6  # of a kind
 _SIDE, _GAP = 120, 6
 KINDS: dict[Kind, str] = {
-    "false_accept": "Strangers accepted. On the left the stranger, on the right the enrolled person whom it was taken for.",
-    "wrong_name": "Enrolled people accepted as somebody else. From left to right: the search, whom it was taken for, and "
-    "who it is.",
-    "false_reject": "Enrolled people turned away or missed. From left to right: the search, the best in the gallery, and "
-    "who it is.",
+    "false_accept": "Strangers accepted. Left the search, right the enrolled person whom it was taken for.",
+    "wrong_name": (
+        "Enrolled people accepted as somebody else. From left to right the search, whom it was taken for, who it is."
+    ),
+    "false_reject": (
+        "Enrolled people turned away or missed. From left to right the search, the best in the gallery, who it is."
+    ),
 }
 
 

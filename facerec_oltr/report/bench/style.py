@@ -62,13 +62,14 @@ caption span {{ display: block; position: sticky; left: 0; width: min(46rem, 100
 th, td {{ padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--grid); }}
 th {{ font-weight: 600; }}
 th[scope=row] {{ text-align: left; font-weight: 500; white-space: normal; min-width: 5rem; max-width: 14rem;
-  overflow-wrap: anywhere; }}
+  overflow-wrap: break-word; }}
 thead th {{ vertical-align: bottom; white-space: normal; }}
 thead th[rowspan], thead tr:only-child th:first-child {{ text-align: left; }}
 th[scope=colgroup] {{ text-align: center; border-left: 1px solid var(--grid); }}
 .marked {{ background: var(--warn); font-weight: 600; }}
 figure {{ margin: 1rem 0 1.4rem; }}
-figure > svg {{ display: block; width: 100%; max-width: 46rem; height: auto; }}
+figure > svg {{ display: block; width: 100%; max-width: 40rem; height: auto; }}
+figure svg * {{ stroke-linejoin: round; stroke-linecap: butt; }}
 figure text {{ font-family: Arial, Helvetica, "Liberation Sans", sans-serif !important; }}
 figcaption {{ font-size: .9rem; color: var(--faint); }}
 .photos {{ display: flex; flex-wrap: wrap; gap: .8rem; }}
@@ -86,7 +87,7 @@ details {{ margin-top: 2rem; }}
   .wide {{ overflow: visible; }}
   table {{ font-size: 7.5pt; }}
   th, td {{ padding: .1rem .25rem; }}
-  figure > svg {{ max-width: 32rem; }}
+  figure > svg {{ max-width: 28rem; }}
   details::details-content {{ content-visibility: visible; block-size: auto; }}
 }}
 """

@@ -1,13 +1,15 @@
 """The tables of a benchmark's report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from facerec_oltr.bench.results import Figure, PairResult, Point, SearchResult
 from facerec_oltr.report.bench.blocks import Table
-from facerec_oltr.report.bench.choice import fair_point, key_of
+from facerec_oltr.report.bench.choice import Key, fair_point, group_point, key_of, part
 
 NOTHING = "–"
 ABOVE, FLATTERS, FEW = "▲", "†", "‡"
+
+Cell = Callable[[SearchResult, Point | None], str]
 
 
 def rate(figure: Figure | None, *, digits: int = 1, sign: bool = False) -> str:
@@ -48,37 +50,59 @@ def chosen_by_strangers(searches: Sequence[SearchResult], target: float) -> bool
 def main_table(searches: Sequence[SearchResult], target: float) -> Table:
     """Model × rule: rank-1, and in each search set TPIR and realised FPIR at one target."""
     sets = by_set(searches)
-    keys = list(dict.fromkeys(map(key_of, searches)))
-    place = {(search.search_set, *key_of(search)): search for search in searches}
-    one_rank = all(
-        len({dict(place[name, *key].ranks).get(1) for name in sets if (name, *key) in place}) == 1 for key in keys
-    )
-    groups: list[tuple[str, int]] = [("any score", 1)] if one_rank else []
-    columns = ["model", "rule", *(["rank-1"] if one_rank else [])]
-    judged = {name: any(search.parts["strangers"].templates for search in of_set) for name, of_set in sets.items()}
+    columns: list[tuple[str, str, Cell]] = []  # search set, head, what stands in it
+    same_rank = _same_rank_1(searches)
     for name, of_set in sets.items():
-        heads = [*([] if one_rank else ["rank-1"]), "TPIR", *(["realised FPIR"] if judged[name] else [])]
-        groups.append((f"{name} {FLATTERS}" if chosen_by_strangers(of_set, target) else name, len(heads)))
-        columns += heads
+        if not same_rank or not columns:
+            columns.append((name, "rank-1", _rank_1))
+        columns.append((name, "TPIR", _tpir))
+        if any(part(search, "strangers").templates for search in of_set):
+            columns.append((name, "realised FPIR", _fpir))
+    held = {(search.search_set, *key_of(search)): search for search in searches}
+    some = {key_of(search): search for search in reversed(searches)}
     rows, marks = [], set()
-    for number, key in enumerate(keys):
+    for number, key in enumerate(dict.fromkeys(map(key_of, searches))):
         row = list(key)
-        for position, name in enumerate(sets):
-            search = place.get((name, *key))
-            point = None if search is None else fair_point(search, target)
-            rank_1 = None if search is None else dict(search.ranks).get(1)
-            if not one_rank or not position:
-                row.append(rate(rank_1))
-            few = f" {FEW}" if point is not None and point.threshold is not None and not point.measurable else ""
-            row.append(rate(None if point is None else point.tpir) + few)
-            if judged[name]:
-                row.append(rate(None if point is None else point.fpir, digits=2))
-                if exceeds(point):
-                    marks.add((number, len(row) - 1))
-                    row[-1] += f" {ABOVE}"
+        for name, _, cell in columns:
+            search = some[key] if same_rank and cell is _rank_1 else held.get((name, *key))
+            text = NOTHING if search is None else cell(search, fair_point(search, target))
+            if text.endswith(ABOVE):
+                marks.add((number, len(row)))
+            row.append(text)
         rows.append(tuple(row))
-    caption = _main_caption(target, rows, groups, bool(marks))
-    return Table(caption, tuple(groups), tuple(columns), tuple(rows), marks=frozenset(marks))
+    heads = [head for _, head, _ in columns]
+    groups = [(name, sum(1 for one, _, _ in columns[same_rank:] if one == name)) for name in sets]
+    groups = [
+        (f"{name} {FLATTERS}" if chosen_by_strangers(sets[name], target) else name, width) for name, width in groups
+    ]
+    above = (*((("any score", 1),) if same_rank else ()), *groups)
+    return Table(_main_caption(target, rows, above, bool(marks)), above, ("model", "rule", *heads), tuple(rows),
+                 marks=frozenset(marks))  # fmt: skip
+
+
+def _rank_1(search: SearchResult, point: Point | None) -> str:
+    return rate(dict(search.ranks).get(1))
+
+
+def _tpir(search: SearchResult, point: Point | None) -> str:
+    return NOTHING if point is None else rate(point.tpir) + _few(point)
+
+
+def _fpir(search: SearchResult, point: Point | None) -> str:
+    return NOTHING if point is None else rate(point.fpir, digits=2) + (f" {ABOVE}" if exceeds(point) else "")
+
+
+def _few(point: Point) -> str:
+    return f" {FEW}" if point.threshold is not None and not point.measurable else ""
+
+
+def _same_rank_1(searches: Sequence[SearchResult]) -> bool:
+    """Whether all search sets have the same mated searches in the same gallery, as far as rank-1 tells."""
+    values: dict[Key, set[float | None]] = {}
+    for search in searches:
+        figure = dict(search.ranks).get(1)
+        values.setdefault(key_of(search), set()).add(None if figure is None else figure.value)
+    return all(len(of_key) == 1 for of_key in values.values())
 
 
 def _main_caption(
@@ -116,8 +140,7 @@ def strangers_table(searches: Sequence[SearchResult], targets: Sequence[float]) 
             for target in targets:
                 search = place.get((name, *key))
                 point = None if search is None else search.point(target, "strangers")
-                few = f" {FEW}" if point is not None and point.threshold is not None and not point.measurable else ""
-                row.append(rate(None if point is None else point.tpir) + few)
+                row.append(NOTHING if point is None else rate(point.tpir) + _few(point))
         rows.append(tuple(row))
     caption = (
         "TPIR in per cent where the strangers chose the threshold that they are then judged by: for comparison with "
@@ -163,7 +186,7 @@ def gains_table(searches: Sequence[SearchResult], target: float) -> Table | None
     place = {(search.search_set, *key_of(search)): search for search in searches}
     sides = ("calibration", "strangers")
 
-    def gain(name: str, key: tuple[str, str], side: str) -> Figure | None:
+    def gain(name: str, key: Key, side: str) -> Figure | None:
         search = place.get((name, *key))
         point = (
             None
@@ -206,8 +229,6 @@ def pairs_table(pairs: Sequence[PairResult]) -> Table:
 
 def groups_table(searches: Sequence[SearchResult], target: float, which: str) -> Table | None:
     """By shot group or by gallery size: rank-1, TPIR and FPIR of each, as the picture draws them."""
-    from facerec_oltr.report.bench.plots.groups import group_point
-
     held = [search for search in searches if getattr(search, which)]
     if not held:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from facerec_oltr.bench.results import ChosenBy, Figure, Point, SearchResult
 from facerec_oltr.metrics.calibration import needed_searches
-from facerec_oltr.report.bench.choice import COSINE, fair_point, key_of
+from facerec_oltr.report.bench.choice import COSINE, fair_point, key_of, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.plots.gains import gain_of
 from facerec_oltr.report.bench.tables import by_set, chosen_by_strangers, exceeds, per_cent, rate
@@ -28,7 +28,8 @@ def measured(joined: Joined) -> str:
     names = ", ".join(joined.protocols)
     images = "; ".join(f"{facts.images:,} images of {facts.people:,} people" for facts in joined.protocols.values())
     return (
-        f"{'; '.join(what)}. The protocol{'s are' if len(joined.protocols) > 1 else ' is'} {names}, drawn from {images}. "
+        f"{'; '.join(what)}. The protocol{'s are' if len(joined.protocols) > 1 else ' is'} {names}, drawn from "
+        f"{images}. "
         "Figures are of people whom the searches show, with these models and these images; on other cameras, ages or "
         "lighting they may differ."
     )
@@ -36,24 +37,22 @@ def measured(joined: Joined) -> str:
 
 def behind(searches: Sequence[SearchResult]) -> list[str]:
     """How many people and searches stand behind the figures of each search set of a protocol."""
-    lines = []
-    for name, of_set in by_set(searches).items():
-        parts = of_set[0].parts
-        gallery, mated, strangers = parts["gallery"], parts["mated"], parts["strangers"]
-        calibration, distractors = parts.get("calibration"), parts.get("distractors")
-        text = (
-            f"{name}: {_people(gallery.people)} enrolled with {plural(gallery.templates, 'template')}; "
-            f"{_searches(mated.templates)} of {_people(mated.people)} of them"
-        )
-        if distractors is not None and distractors.templates:
-            text += f"; {plural(distractors.templates, 'distractor')} enrolled beside them"
-        text += f"; {_searches(strangers.templates)} of {_strangers(strangers.people)}" if strangers.templates else ""
-        if calibration is not None and calibration.templates:
-            text += (
-                f"; thresholds chosen by {_searches(calibration.templates)} of {_people(calibration.people, 'other')}"
-            )
-        lines.append(text + ".")
-    return lines
+    return [f"{name}: {'; '.join(_behind(of_set[0]))}." for name, of_set in by_set(searches).items()]
+
+
+def _behind(search: SearchResult) -> Iterable[str]:
+    gallery, mated, distractors, strangers, calibration = (
+        part(search, name) for name in ("gallery", "mated", "distractors", "strangers", "calibration")
+    )
+    yield f"{_people(gallery.people)} enrolled with {plural(gallery.templates, 'template')}"
+    if distractors.templates:
+        yield f"{plural(distractors.templates, 'distractor')} enrolled beside them, whom nobody looks for"
+    of_them = "all of them" if mated.people == gallery.people else f"{mated.people:,} of them"
+    yield f"{_searches(mated.templates)} of {of_them}"
+    if strangers.templates:
+        yield f"{_searches(strangers.templates)} of {plural(strangers.people, 'stranger')}"
+    if calibration.templates:
+        yield f"thresholds chosen by {_searches(calibration.templates)} of {_people(calibration.people, 'other')}"
 
 
 def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
@@ -66,8 +65,8 @@ def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
     ]
     if len(looked_at) > 1:
         sentences.append(
-            f"{len(looked_at)} differences to the cosine were looked at, each with an interval of its own: about one in "
-            "20 lies beyond its interval by chance alone."
+            f"{len(looked_at)} differences to the cosine were looked at, each with its own interval: where there is "
+            "no true difference, about one in 20 seems to be one by chance."
         )
     return sentences
 
@@ -76,21 +75,17 @@ def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> lis
     """What the searches of a protocol are too few for, and which figures flatter."""
     sentences = []
     for name, of_set in by_set(searches).items():
-        sentences += _unmeasurable(name, of_set, targets)
-        parts = of_set[0].parts
-        if not parts["strangers"].templates:
+        mated, strangers = (part(of_set[0], side) for side in ("mated", "strangers"))
+        if not strangers.templates:
             sentences.append(f"{name} has no strangers: how many would be let in is not measured there.")
         elif chosen_by_strangers(of_set, max(targets)):
             sentences.append(
                 f"{name}: nobody was left to choose a threshold, so the strangers who are judged chose it. That "
                 "flatters: a threshold for use must come from others, and will let in more than is written here."
             )
-        few = [
-            f"{count} {who}"
-            for who, count in (("enrolled people", parts["mated"].people), ("strangers", parts["strangers"].people))
-            if 0 < count < ENOUGH_PEOPLE
-        ]
-        if few:
+        sentences += [*_unmeasurable(name, of_set, targets), *_nobody_let_in(name, of_set)]
+        sides = (("enrolled people", mated.people), ("strangers", strangers.people))
+        if few := [f"{count} {who}" for who, count in sides if 0 < count < ENOUGH_PEOPLE]:
             sentences.append(
                 f"{name} rests on {' and '.join(few)}: with fewer than {ENOUGH_PEOPLE} the intervals are too narrow, "
                 "and no difference should be believed."
@@ -125,9 +120,9 @@ def _models(name: str, of_set: Sequence[SearchResult], target: float) -> Iterabl
     open_ = [pair for pair in others if pair not in clear]
     text = f"{name}, FPIR {per_cent(target)}: {_title(first)} finds most, {rate(its)} %."
     if clear:
-        text += f" That is above the interval of {_listed(clear)}."
+        text += f" That is above the interval of {_with_rates(clear)}."
     if open_:
-        text += f" It is not shown to be better than {_listed(open_)}: the intervals overlap."
+        text += f" It is not shown to be better than {_with_rates(open_)}: the intervals overlap."
     if len({search.rule for search in of_set}) > 1:
         text += " Each model stands with the rule that did best here, which flatters a little."
     yield text
@@ -145,16 +140,16 @@ def _rules(name: str, of_set: Sequence[SearchResult], target: float) -> Iterable
             kinds[_kind(gain, equal)].append(words if _kind(gain, equal) != "same" else search.rule)
         parts = []
         if kinds["more"]:
-            parts.append(f"more are found than by the cosine with {_few(kinds['more'])}")
+            parts.append(f"more are found than by the cosine with {_listed(kinds['more'])}")
         if kinds["unsure"]:
             parts.append(
-                f"more are found with {_few(kinds['unsure'])}, but not where these strangers choose both thresholds, so "
-                "it may be that more strangers are let in"
+                f"more are found with {_listed(kinds['unsure'])}, but not where these strangers choose thresholds, "
+                "so it may be that more of them are let in"
             )
         if kinds["fewer"]:
-            parts.append(f"fewer are found with {_few(kinds['fewer'])}")
+            parts.append(f"fewer are found with {_listed(kinds['fewer'])}")
         if kinds["same"]:
-            parts.append(f"no difference to the cosine is shown for {_few(kinds['same'])}")
+            parts.append(f"no difference to the cosine is shown for {_listed(kinds['same'])}")
         if parts:
             yield f"{name}, {model}: {'; '.join(parts)}. Differences in percentage points of TPIR."
 
@@ -166,33 +161,45 @@ def _kind(gain: Figure, equal: Figure | None) -> str:
 
 
 def _realised(name: str, of_set: Sequence[SearchResult]) -> Iterable[str]:
-    targets = dict.fromkeys(p.target for s in of_set for p in s.points if p.chosen_by == "calibration")
-    for target in targets:
+    """Which thresholds let in more than was wanted."""
+    kept = []
+    for target in dict.fromkeys(p.target for s in of_set for p in s.points if p.chosen_by == "calibration"):
         points = [(s, p) for s in of_set if (p := s.point(target)) and p.fpir.value is not None]
         high = [f"{_title(search)} ({rate(point.fpir, digits=2)} %)" for search, point in points if exceeds(point)]
         if high:
             yield (
                 f"{name}: wanted was an FPIR of {per_cent(target)}, and thresholds chosen by other people let in more, "
-                f"beyond the interval, with {len(high)} of {len(points)}: {_few(high)}."
+                f"beyond the interval, with {len(high)} of {len(points)}: {_listed(high)}."
             )
         elif points:
-            yield (
-                f"{name}: at a wanted FPIR of {per_cent(target)} no threshold chosen by other people is shown to let in "
-                f"more ({len(points)} looked at)."
-            )
+            kept.append(per_cent(target))
+    if kept:
+        yield (
+            f"{name}: at a wanted FPIR of {_listed(kept)} no threshold chosen by other people is shown to let in more "
+            "strangers than that."
+        )
+
+
+def _nobody_let_in(name: str, of_set: Sequence[SearchResult]) -> Iterable[str]:
+    """The rule of three, where a bootstrap of nothing finds nothing."""
+    searches = part(of_set[0], "strangers").templates
+    if searches and any(p.fpir.value == 0 for s in of_set for p in s.points if p.chosen_by == "calibration"):
+        yield (
+            f"{name}: where the realised FPIR is 0, none of {_searches(searches)} was let in; even if each were of "
+            f"another stranger, up to {100 * min(1, 3 / searches):.2g} % could not be excluded (rule of three)."
+        )
 
 
 def _unmeasurable(name: str, of_set: Sequence[SearchResult], targets: Sequence[float]) -> Iterable[str]:
-    parts = of_set[0].parts
     for target in targets:
         points = [point for search in of_set for point in search.points if point.target == target]
-        who: list[tuple[ChosenBy, str, str]] = [
-            ("calibration", "calibration", "the threshold was chosen by"), ("strangers", "strangers", "it is judged by")
-        ]  # fmt: skip
+        sides: tuple[tuple[ChosenBy, str], ...] = (
+            ("calibration", "the threshold was chosen by"), ("strangers", "it is judged by")
+        )  # fmt: skip
         few = [
-            f"{words} {_searches(parts[part].templates)}"
-            for side, part, words in who
-            if part in parts and parts[part].templates and _too_few(points, side)
+            f"{words} {_searches(count)}"
+            for side, words in sides
+            if (count := part(of_set[0], side).templates) and _too_few(points, side)
         ]
         if few:
             yield (
@@ -216,14 +223,15 @@ def _failed(searches: Sequence[SearchResult]) -> Iterable[str]:
             by_part = ", ".join(f"{part.failed:,} {name}" for name, part in worst.parts.items() if part.failed)
             yield (
                 f"{model} found no face in {failed:,} of {plural(templates, 'template')} of {worst.search_set} "
-                f"({by_part}): such a mated search counts as missed, a stranger's as turned away, which lowers both rates."
+                f"({by_part}): such a search of an enrolled person counts as missed, a stranger's as turned away; that "
+                "lowers TPIR and FPIR."
             )
 
 
 def _candidates(searches: Sequence[SearchResult]) -> Iterable[str]:
     limited = sorted({(search.rule, search.candidates) for search in searches if search.candidates is not None})
     if limited:
-        words = _few([f"{rule} at {count:,}" for rule, count in limited])
+        words = _listed([f"{rule} at {count:,}" for rule, count in limited])
         yield f"Not every enrolled person was scored by every rule, only the best by cosine: {words}."
 
 
@@ -241,11 +249,11 @@ def _title(search: SearchResult) -> str:
     return f"{model} by {rule}"
 
 
-def _listed(pairs: Sequence[tuple[SearchResult, Figure]]) -> str:
-    return _few([f"{_title(search)} ({rate(figure)} %)" for search, figure in pairs])
+def _with_rates(pairs: Sequence[tuple[SearchResult, Figure]]) -> str:
+    return _listed([f"{_title(search)} ({rate(figure)} %)" for search, figure in pairs])
 
 
-def _few(words: Sequence[str]) -> str:
+def _listed(words: Sequence[str]) -> str:
     rest = len(words) - _MOST_NAMED
     return ", ".join(words[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -256,10 +264,6 @@ def _needed(target: float) -> str:
 
 def _people(count: int, kind: str = "") -> str:
     return f"{count:,} {kind + ' ' if kind else ''}{'person' if count == 1 else 'people'}"
-
-
-def _strangers(count: int) -> str:
-    return plural(count, "stranger")
 
 
 def _searches(count: int) -> str:

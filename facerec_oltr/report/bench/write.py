@@ -57,8 +57,8 @@ def _check_name(out: Path, faces: bool) -> None:
         left = sorted(path.name for path in out.parent.glob("*.png") if path.name.startswith(f"{out.stem}-{PHOTO}-"))
         if left:
             raise DataError(
-                f"{out.with_name(left[0])}: a face of an earlier report is still beside it; remove {out.stem}-{PHOTO}-* "
-                "or give another name"
+                f"{out.with_name(left[0])}: faces of an earlier report are still beside it; remove "
+                f"{out.stem}-{PHOTO}-*.png or give another name"
             )
 
 

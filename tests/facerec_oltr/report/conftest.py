@@ -1,7 +1,6 @@
 """Results of benchmarks as ``facerec bench`` has them: real metrics and score rules on vectors drawn here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,13 +29,11 @@ from facerec_oltr.metrics.identification import (
     det_curve,
     found,
     fuse_templates,
-    let_in,
-    misidentification_rate,
     operating_point,
     rank_k,
     threshold_at_fpir,
 )
-from facerec_oltr.metrics.intervals import Interval, bootstrap_by_identity
+from facerec_oltr.metrics.intervals import bootstrap_by_identity
 from facerec_oltr.metrics.ranking import auroc
 from facerec_oltr.metrics.verification import equal_error_rate, fold_accuracy, tar_at_far
 from facerec_oltr.scoring import GalleryFaces
@@ -281,22 +278,25 @@ def bench_result(
                 searches.append(search_result(measured, model, name=name, groups=groups and name == "O1"))
         if pairs:
             made_pairs.append(pair_result(sets, model))
-    facts = {name: ModelFacts(name, f"{place:064x}", DIMENSIONS, 112, "yunet") for place, (name, _) in enumerate(models)}
-    protocol = ProtocolFacts("a" * 64, "folder", "b" * 64, 13233, 5749, "facerec protocol lfw-gb", 0, {"variant": "held_out"})
+    facts = {
+        name: ModelFacts(name, f"{place:064x}", DIMENSIONS, 112, "yunet") for place, (name, _) in enumerate(models)
+    }
+    protocol = ProtocolFacts(
+        "a" * 64, "folder", "b" * 64, 13233, 5749, "facerec protocol lfw-gb", 0, {"variant": "held_out"}
+    )
     return BenchResult(
         facts, {"lfw_gb_held_out": protocol}, TARGETS, "max", replicates, 0, tuple(searches), tuple(made_pairs),
         {"facerec-oltr": "0.1.0", "numpy": "2.4.6"},
     )  # fmt: skip
 
 
-EXAMPLES = tuple(
-    Example("lfw_gb_held_out", "O1", "mobilefacenet", "cosine", kind, "Ann_Ok/Ann_Ok_0001.jpg",
-            "Bob_Ox/Bob_Ox_0001.jpg", own, score, 0.5)
-    for kind, own, score in (
-        ("false_accept", None, 0.71), ("wrong_name", "Cem_Ur/Cem_Ur_0002.jpg", 0.64),
-        ("false_reject", "Cem_Ur/Cem_Ur_0002.jpg", 0.21),
-    )
-)  # fmt: skip
+ANN, BOB, CEM = "Ann_Ok/Ann_Ok_0001.jpg", "Bob_Ox/Bob_Ox_0001.jpg", "Cem_Ur/Cem_Ur_0002.jpg"
+_OF = ("lfw_gb_held_out", "O1", "mobilefacenet", "cosine")
+EXAMPLES = (
+    Example(*_OF, "false_accept", ANN, BOB, None, 0.71, 0.5),
+    Example(*_OF, "wrong_name", ANN, BOB, CEM, 0.64, 0.5),
+    Example(*_OF, "false_reject", ANN, BOB, CEM, 0.21, 0.5),
+)
 
 
 @pytest.fixture(scope="session")
@@ -308,6 +308,3 @@ def saved(result: BenchResult, folder: Path, examples: tuple[Example, ...] | Non
     folder.mkdir(parents=True)
     write_results(result, examples, folder)
     return folder
-
-
-__all__ = ["EXAMPLES", "TARGETS", "bench_result", "let_in", "misidentification_rate", "replace", "saved", "Interval"]

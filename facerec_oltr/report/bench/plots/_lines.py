@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from facerec_oltr.report.bench.choice import Line
 from facerec_oltr.report.bench.style import Style
-from facerec_oltr.report.drawing import FAINT, apart, canvas, plain_frame
+from facerec_oltr.report.drawing import INK, PAPER, apart, canvas, plain_frame
 
-WIDTH, HEIGHT = 5.8, 3.9  # inches: on a phone a picture is as wide as the page, so letters must be large in it
+WIDTH, HEIGHT = 4.8, 3.7  # inches: on a phone a picture is as wide as the page, so letters must be large in it
 SMALL, NORMAL = 8, 9  # points
-BAND = 0.13
+BAND = 0.12
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,8 +25,8 @@ def new_figure(height: float = HEIGHT) -> Any:
 def dress(axes: Any, x: str, y: str) -> None:
     """Titles of the axes, letters and frame."""
     plain_frame(axes)
-    axes.set_xlabel(x, fontsize=NORMAL)
-    axes.set_ylabel(y, fontsize=NORMAL)
+    axes.set_xlabel(x, fontsize=NORMAL, color=INK)
+    axes.set_ylabel(y, fontsize=NORMAL, color=INK)
     axes.tick_params(labelsize=SMALL)
 
 
@@ -41,50 +41,53 @@ def stroke(style: Style, **more: Any) -> dict[str, Any]:
     return {"color": style.colour, "linestyle": dashes, "linewidth": 1.7, **more}
 
 
-def name_ends(axes: Any, ends: Sequence[tuple[Line, float, float]], *, middle: float | None = None) -> None:
-    """Write the name of each line beside the axes, at the height (x, y) where it ends, joined to it by a thin line.
+def name_ends(axes: Any, ends: Sequence[tuple[Line, float, float]], ties: Sequence[float] = ()) -> None:
+    """Write the name of each line beside the axes, with a sample of the line, joined to where it ends at (x, y).
 
     Args:
         axes: with its limits and scales set.
         ends: the lines, and where each one ends in the data.
-        middle: put the names about this height of the axes (0 … 1) instead of beside their ends.
+        ties: the order, upwards, of names whose lines end at one height.
     """
     rows = [line.label.count("\n") + 1 for line, _, _ in ends]
-    points = axes.figure.get_figheight() * 72 * axes.get_position().height
-    gap = max(rows, default=1) * SMALL * 1.3 / points
-    heights = [float(_share_of_height(axes, y)) for _, _, y in ends]
-    places = np.array(apart(heights if middle is None else [middle + 0.001 * h for h in heights], gap))
+    gap = max(rows, default=1) * SMALL * 1.3 / (axes.figure.get_figheight() * 72 * axes.get_position().height)
+    heights = [
+        _share_of_height(axes, y) + 1e-6 * tie for (_, _, y), tie in zip(ends, ties or [0] * len(ends), strict=True)
+    ]
+    places = np.array(apart(heights, gap))
     if len(places):
         places += max(0.0, gap / 2 - places.min())
-        places -= max(0.0, places.max() - 1 + gap / 2 if places.max() - places.min() < 1 - gap else 0.0)
-    for (line, x, y), place in zip(ends, places, strict=True):
-        axes.annotate(
-            line.label,
-            (x, y),
-            (1.045, float(place)),
-            xycoords="data",
-            textcoords="axes fraction",
-            color=line.style.colour,
-            va="center",
-            fontsize=SMALL,
-            weight="bold",
-            parse_math=False,
-            annotation_clip=False,
-            linespacing=1.1,
-            arrowprops={
-                "arrowstyle": "-", "color": line.style.colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
+        places -= max(0.0, places.max() - 1) if places.max() - places.min() < 1 - gap / 2 else 0.0
+    for (line, x, y), place in zip(ends, places.tolist(), strict=True):
+        _leader(axes, line.style, (x, y), place)
+        axes.text(
+            1.14, place, line.label, transform=axes.transAxes, color=line.style.colour, va="center", fontsize=SMALL,
+            weight="bold", parse_math=False, linespacing=1.1,
         )  # fmt: skip
 
 
-def note(axes: Any, x: float, y: float, text: str, **more: Any) -> None:
-    """Small grey words at a place given in shares of the axes."""
-    axes.text(x, y, text, transform=axes.transAxes, fontsize=SMALL, color=FAINT, **more)
+def _leader(axes: Any, style: Style, end: tuple[float, float], place: float) -> None:
+    """A thin line from where a line ends to a sample of it beside its name."""
+    arrow = {"arrowstyle": "-", "color": style.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0, "alpha": 0.6}
+    axes.annotate(
+        "", end, (1.04, place), xycoords="data", textcoords="axes fraction", annotation_clip=False, arrowprops=arrow
+    )
+    axes.plot([1.04, 1.12], [place] * 2, transform=axes.transAxes, clip_on=False, **stroke(style))
+    axes.plot(1.08, place, style.marker, transform=axes.transAxes, clip_on=False, **marked(style))
+
+
+def marked(style: Style) -> dict[str, Any]:
+    """A mark on a line, rimmed so that it stands out from others."""
+    return {"color": style.colour, "markersize": 5.5, "markeredgecolor": PAPER, "markeredgewidth": 0.8}
+
+
+def backed() -> dict[str, Any]:
+    """A box that keeps words readable over lines and hatching; a rim would turn letters into paths."""
+    return {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
 
 
 def _share_of_height(axes: Any, y: float) -> float:
     low, high = axes.get_ylim()
     if axes.get_yscale() == "log":
-        low, high, y = np.log(low), np.log(high), np.log(max(y, low))
+        low, high, y = np.log([low, high, max(y, low)]).tolist()
     return min(max((y - low) / (high - low), 0.0), 1.0)

@@ -42,5 +42,5 @@ def cmc_figure(drawn: Sequence[tuple[Line, SearchResult]]) -> Any:
             **stroke(line.style),
         )  # fmt: skip
         ends.append((line, float(x[-1]), float(y[-1])))
-    name_ends(axes, ends)
+    name_ends(axes, ends, ties=[float(np.mean(search.cmc.y)) for _, search in shown])
     return figure

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from facerec_oltr.bench.results import SearchResult
-from facerec_oltr.report.bench.choice import Line
-from facerec_oltr.report.bench.plots._lines import SMALL, band, dress, name_ends, new_figure, stroke
+from facerec_oltr.report.bench.choice import Line, part
+from facerec_oltr.report.bench.plots._lines import SMALL, backed, band, dress, marked, name_ends, new_figure, stroke
 from facerec_oltr.report.bench.style import SHADE
-from facerec_oltr.report.drawing import FAINT, GRID, PAPER, halo, percent_axis
+from facerec_oltr.report.drawing import FAINT, GRID, percent_axis
+
+_TICKS = (1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 
 
 def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[float]) -> Any:
@@ -18,29 +20,32 @@ def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[flo
     A point stands where the threshold that other people chose for a target has landed.
     """
     shown = [(line, search) for line, search in drawn if search.det.x]
-    strangers = max(search.parts["strangers"].templates for _, search in shown)
+    strangers = max(part(search, "strangers").templates for _, search in shown)
     border = 1 / strangers
-    left = min(border / 1.8, *targets) * 0.9
+    left = border / 2.2
     floor = _floor([search for _, search in shown])
-    figure = new_figure(4.3)
+    figure = new_figure(4.0)
     axes = figure.add_subplot()
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(left, 1)
     axes.set_ylim(floor, 1)
-    percent_axis(axes.xaxis)
+    percent_axis(axes.xaxis, ticks=_TICKS)
     percent_axis(axes.yaxis)
     dress(axes, "strangers let in, of their searches (FPIR)", "enrolled people missed or confused (FNIR)")
     axes.axvspan(left, border, facecolor=SHADE, edgecolor=GRID, hatch="////", linewidth=0, zorder=0)
     words = f"less than 1 of {strangers:,} searches"
     axes.text(
         np.sqrt(left * border), np.sqrt(floor), words, rotation=90, ha="center", va="center", fontsize=SMALL,
-        color=FAINT, path_effects=halo(),
+        color=FAINT, bbox=backed(),
     )  # fmt: skip
-    for target in targets:
-        axes.axvline(target, color=FAINT, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
-        axes.text(target, 0.97, f"wanted\n{100 * target:g} %", transform=axes.get_xaxis_transform(), fontsize=SMALL - 1,
-                  color=FAINT, ha="center", va="top", path_effects=halo())  # fmt: skip
+    for target in (target for target in targets if target >= border):
+        axes.axvline(target, color=FAINT, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        words = f"wanted {100 * target:g} %"
+        axes.text(
+            target, 1.015, words, transform=axes.get_xaxis_transform(), fontsize=SMALL - 1, color=FAINT, ha="center",
+            va="bottom",
+        )  # fmt: skip
     ends = []
     for line, search in shown:
         x, y = np.array(search.det.x), np.maximum(search.det.y, floor)
@@ -55,17 +60,16 @@ def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[flo
 
 
 def _landed(axes: Any, line: Line, search: SearchResult, left: float, floor: float) -> None:
-    """Where calibrated thresholds came to lie; one that let nobody in, at the left edge."""
+    """Where calibrated thresholds came to lie, of targets that could be measured; at the left edge if nobody got in."""
     for point in search.points:
-        if point.chosen_by == "calibration" and point.fpir.value is not None and point.tpir.value is not None:
-            axes.plot(
-                max(point.fpir.value, left), max(1 - point.tpir.value, floor), line.style.marker, clip_on=False,
-                color=line.style.colour, markersize=5.5, markeredgecolor=PAPER, markeredgewidth=0.8, zorder=5,
-            )  # fmt: skip
+        there = point.fpir.value is not None and point.tpir.value is not None
+        if there and point.chosen_by == "calibration" and point.measurable:
+            x, y = max(point.fpir.value or 0, left), max(1 - (point.tpir.value or 0), floor)
+            axes.plot(x, y, line.style.marker, clip_on=False, zorder=5, **marked(line.style))
 
 
 def _floor(searches: Sequence[SearchResult]) -> float:
     """Just below the lowest curve; one that reaches 0 would leave a logarithmic axis."""
     least = min((y for search in searches for y in (*search.det.y, *search.det.low) if y > 0), default=0.1)
-    fewest = 0.5 / max(search.parts["mated"].templates for search in searches)
+    fewest = 0.5 / max(part(search, "mated").templates for search in searches)
     return min(0.5, max(least * 0.7, fewest))

@@ -27,7 +27,7 @@ def gains_figure(searches: Sequence[SearchResult], target: float) -> Any:
     """A row a model and rule, a panel a way to choose the threshold; a full mark is a difference beyond chance."""
     sides = [(side, title) for side, title in SIDES if any(gain_of(search, target, side) for search in searches)]
     rows = [search for search in searches if any(gain_of(search, target, side) for side, _ in sides)]
-    figure = new_figure(1.0 + 0.3 * len(rows))
+    figure = new_figure(1.1 + 0.34 * len(rows))
     panels = figure.subplots(1, len(sides), sharey=True, sharex=True, squeeze=False)[0]
     reach = 0.0
     for axes, (side, title) in zip(panels, sides, strict=True):
@@ -43,9 +43,7 @@ def gains_figure(searches: Sequence[SearchResult], target: float) -> Any:
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     panels[0].set_xlim(-1.08 * reach - 0.05, 1.08 * reach + 0.05)
     panels[0].locator_params(axis="x", nbins=5)
-    figure.supxlabel(
-        "← fewer found        TPIR less the cosine's, percentage points        more found →", fontsize=NORMAL - 1
-    )
+    figure.supxlabel("TPIR less the cosine's, percentage points (right: more found)", fontsize=NORMAL, color=INK)
     return figure
 
 
@@ -64,4 +62,4 @@ def _draw(axes: Any, row: int, gain: Figure) -> float:
 
 def _name(search: SearchResult, rows: Sequence[SearchResult]) -> str:
     one_model = len({row.model for row in rows}) == 1
-    return plain(search.rule if one_model else f"{search.model}\n{search.rule}")
+    return plain(search.rule) if one_model else f"{plain(search.model)}\n{plain(search.rule)}"

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from facerec_oltr.bench.results import Figure, Group, Point, SearchResult
-from facerec_oltr.report.bench.choice import Line
+from facerec_oltr.bench.results import Figure, SearchResult
+from facerec_oltr.report.bench.choice import Line, group_point
 from facerec_oltr.report.bench.plots._lines import HEIGHT, SMALL, band, dress, name_ends, new_figure, stroke
-from facerec_oltr.report.drawing import FAINT, PAPER
+from facerec_oltr.report.drawing import FAINT, INK, PAPER
 
 SHOTS = {
     "many": "many\n(5 or more)",
@@ -16,12 +16,6 @@ SHOTS = {
     "one_shot": "one shot\n(1)",
     "zero_shot": "none\n(0)",
 }
-
-
-def group_point(group: Group, target: float) -> Point | None:
-    """The point of a group whose threshold other people chose, else the one that the strangers chose."""
-    of_target = [point for point in group.points if point.target == target and point.threshold is not None]
-    return next((p for p in of_target if p.chosen_by == "calibration"), next(iter(of_target), None))
 
 
 def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> Any:
@@ -54,7 +48,7 @@ def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
     axes.set_xticks(
         range(len(names)),
         [
-            f"{SHOTS.get(name, name)}\n{counts[name].people:,} people\n{counts[name].probes:,} searches"
+            f"{SHOTS.get(name, name)}\n{counts[name].people:,}\npeople"
             for name in names
         ],
         parse_math=False,
@@ -72,8 +66,8 @@ def sizes_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
 
     shown = [(line, search) for line, search in drawn if search.sizes]
     sizes = sorted({int(group.name) for _, search in shown for group in search.sizes})
-    figure = new_figure(5.6)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    figure = new_figure(6.6)
+    upper, lower = figure.subplots(2, 1, sharex=True)
     upper.set_xscale("log")
     upper.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
     for axes, name in ((upper, "tpir"), (lower, "fpir")):
@@ -106,7 +100,7 @@ def sizes_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
     lower.xaxis.set_minor_locator(NullLocator())
     lower.set_xticks(_thinned(sizes))
     lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    lower.set_xlabel("people in the gallery", fontsize=SMALL + 1)
+    lower.set_xlabel("people in the gallery", fontsize=SMALL + 1, color=INK)
     return figure
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from facerec_oltr.bench.results import SearchResult
 from facerec_oltr.report.bench.choice import Line, fair_point
-from facerec_oltr.report.bench.plots._lines import NORMAL, SMALL, new_figure
+from facerec_oltr.report.bench.plots._lines import NORMAL, SMALL, backed, new_figure
 from facerec_oltr.report.bench.style import STYLES
-from facerec_oltr.report.drawing import INK, halo, plain_frame
+from facerec_oltr.report.drawing import INK, plain_frame
 
 MATED, STRANGERS = STYLES[0].colour, STYLES[1].colour
 _COLUMNS = 2
@@ -19,13 +19,13 @@ def histogram_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) 
     """Each side as shares of its searches, so that a small side is seen beside a large one."""
     shown = [(line, search) for line, search in drawn if search.histogram.edges]
     rows = -(-len(shown) // _COLUMNS)
-    figure = new_figure(0.5 + 1.75 * rows)
+    figure = new_figure(0.5 + 1.6 * rows)
     columns = min(_COLUMNS, len(shown))
     for place, (line, search) in enumerate(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
         _panel(axes, line, search, target)
-    figure.supxlabel("score: higher is more alike", fontsize=NORMAL)
-    figure.supylabel("share of searches", fontsize=NORMAL)
+    figure.supxlabel("score: higher is more alike", fontsize=NORMAL, color=INK)
+    figure.supylabel("share of searches", fontsize=NORMAL, color=INK)
     return figure
 
 
@@ -36,7 +36,8 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
     )
     axes.stairs(mated, edges, fill=True, color=MATED, alpha=0.35, linewidth=0)
     axes.stairs(mated, edges, color=MATED, linewidth=1)
-    axes.stairs(strangers, edges, color=STRANGERS, linewidth=1.4, linestyle=(0, (4, 1)))
+    if strangers.any():
+        axes.stairs(strangers, edges, color=STRANGERS, linewidth=1.4, linestyle=(0, (4, 1)))
     highest = max(float(mated.max()), float(strangers.max()), 1e-9)
     used = np.flatnonzero(mated + strangers)
     if len(used):
@@ -48,7 +49,7 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
     axes.spines["left"].set_visible(False)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(axis="x", nbins=5)
-    axes.set_title(line.label.replace("\n", " "), fontsize=SMALL, weight="bold", loc="left", parse_math=False)
+    axes.set_title(line.label.replace("\n", " "), fontsize=SMALL, weight="bold", loc="left", color=INK, parse_math=False)
     _name(axes, edges, mated, "enrolled", MATED, highest)
     _name(axes, edges, strangers, "strangers", STRANGERS, highest)
     point = fair_point(search, target)
@@ -61,7 +62,7 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
         side = "left" if share < 0.2 else "right" if share > 0.8 else "center"
         axes.text(
             point.threshold, 1.28 * highest, f"accepted from {point.threshold:.3g}", ha=side, fontsize=SMALL - 1,
-            color=INK, path_effects=halo(),
+            color=INK, bbox=backed(),
         )  # fmt: skip
 
 
@@ -75,5 +76,5 @@ def _name(axes: Any, edges: Any, shares: Any, name: str, colour: str, highest: f
     side = "left" if share < 0.2 else "right" if share > 0.8 else "center"
     axes.text(
         x, shares[top] + 0.03 * highest, name, ha=side, va="bottom", fontsize=SMALL - 1, color=colour, weight="bold",
-        path_effects=halo(),
+        bbox=backed(),
     )  # fmt: skip
