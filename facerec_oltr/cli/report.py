@@ -46,6 +46,7 @@ def report(
     """Write a readable report of a benchmark or of evaluations: tables with their intervals, curves, errors."""
     from facerec_oltr.report import Picture, read_evaluations, write_report
     from facerec_oltr.report.bench import is_benchmark, write_bench_report
+    from facerec_oltr.report.sentences import plural
     from recordio_tools import FaceSet
 
     benchmark = is_benchmark(results)
@@ -69,5 +70,5 @@ def report(
         )
     if as_json:
         data({"files": [str(file) for file in files]})
-    what = "benchmark results" if benchmark else "evaluations"
-    say(f"{out}: {len(results)} {what}, {len(files) - 1} pictures beside it")
+    what = plural(len(results), "result" if benchmark else "evaluation")
+    say(f"{out}: {what}, {plural(len(files) - 1, 'picture')} beside it")

@@ -1,10 +1,10 @@
 """Which target stands in front, and which lines are drawn where there are more than a picture can hold."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facerec_oltr.bench.results import Group, Part, Point, SearchResult
+from facerec_oltr.metrics.identification import allowed_searches
 from facerec_oltr.report.bench.blocks import plain
 from facerec_oltr.report.bench.style import STYLES, Style
 
@@ -13,6 +13,11 @@ COSINE = "cosine"
 _LABEL_WIDTH = 17
 Key = tuple[str, str]  # model, rule
 
+ENOUGH_LET_IN = 10  # with fewer searches at stake, one person more or less moves a threshold far
+HEADLINE = (
+    f"the lowest wanted FPIR at which {ENOUGH_LET_IN} or more searches may be let in, both of those who chose the "
+    "threshold and of the strangers it is judged by"
+)
 DRAWN = (
     "Drawn are the best rule of each model, then the cosine of each, then the next best, up to "
     f"{MOST_LINES} lines, by TPIR at the target of the first table; all others stand in the tables."
@@ -51,11 +56,17 @@ def fair_point(search: SearchResult, target: float) -> Point | None:
 
 
 def headline_target(searches: Sequence[SearchResult], targets: Sequence[float]) -> float:
-    """The lowest FPIR that everywhere both those who chose a threshold and the strangers judged can show.
+    """The lowest FPIR that rests on enough: see ``HEADLINE``; else the lowest that is measurable, else the highest."""
+    for test in (_rests_on_enough, _shown):
+        if those := [target for target in targets if test(searches, target)]:
+            return min(those)
+    return max(targets)
 
-    Where there is none, the highest.
-    """
-    return min((target for target in targets if _shown(searches, target)), default=max(targets))
+
+def let_in_at(search: SearchResult, target: float, name: str) -> int | None:
+    """How many searches of a part may be let in at a target; None where the part is empty."""
+    templates = part(search, name).templates
+    return allowed_searches(templates, target) if templates else None
 
 
 def lines(searches: Sequence[SearchResult], target: float) -> list[Line]:
@@ -74,6 +85,12 @@ def mean_tpir(searches: Sequence[SearchResult], key: Key, target: float) -> floa
 
 def _chosen(point: Point | None) -> bool:
     return point is not None and point.threshold is not None
+
+
+def _rests_on_enough(searches: Sequence[SearchResult], target: float) -> bool:
+    counts = [let_in_at(search, target, name) for search in searches for name in ("calibration", "strangers")]
+    told = [count for count in counts if count is not None]
+    return bool(told) and min(told) >= ENOUGH_LET_IN
 
 
 def _shown(searches: Sequence[SearchResult], target: float) -> bool:
@@ -103,5 +120,10 @@ def _labels(keys: Sequence[Key]) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    rows = textwrap.wrap(text, _LABEL_WIDTH) or [""]
-    return rows if len(rows) <= 2 else [rows[0], "…" + text[-_LABEL_WIDTH + 1 :]]
+    """One row or two, broken behind a space or sign where there is one; the middle of a longer text is left out."""
+    if len(text) <= _LABEL_WIDTH:
+        return [text]
+    breaks = [place for place in range(4, _LABEL_WIDTH + 1) if text[place - 1] in " _-:.,/"]
+    place = max(breaks, default=_LABEL_WIDTH)
+    rest = text[place:]
+    return [text[:place].rstrip(), rest if len(rest) <= _LABEL_WIDTH else "…" + rest[1 - _LABEL_WIDTH :]]

@@ -65,7 +65,7 @@ def _protocol(
     target = headline_target(searches, joined.targets)
     drawn = lines(searches, target)
     result = [
-        Section(f"{prefix}The result", (main_table(searches, target), Text(reading(joined)))),
+        Section(f"{prefix}The result", (main_table(searches, target), *map(Text, reading(joined, target)))),
         Section(f"{prefix}What this shows", (Bullets(tuple(shown(searches, target))),)),
         Section(f"{prefix}What this does not show", (Bullets(tuple(not_shown(searches, joined.targets))),)),
         *_pictures(searches, drawn, joined.targets, target, prefix, place),
@@ -112,8 +112,8 @@ def _det(held: Drawn, targets: Sequence[float], name: str, ends: str) -> Picture
         f"DET curves of {name}: enrolled people missed against strangers let in, of {_names(held)}.",
         "Each line goes through all thresholds: further right more strangers get in, further down fewer people "
         "are missed, and nearer to the lower left corner is better. A mark stands where a threshold that other people "
-        f"chose for an FPIR of {wanted} has landed, if they were enough to choose it: right of its dotted line it lets in "
-        "more than was wanted. Bands hold 95 %.",
+        f"chose for an FPIR of {wanted} has landed, if they were enough to choose it: right of its dotted line it lets "
+        "in more than was wanted. Bands hold 95 %.",
         lambda: det_figure(held, targets),
     )
 

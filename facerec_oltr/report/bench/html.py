@@ -1,6 +1,7 @@
 """A report as one HTML file that needs nothing else: no script, no network, pictures inside."""
 
 import base64
+import re
 from html import escape
 
 import cv2
@@ -21,6 +22,7 @@ from facerec_oltr.report.bench.style import COLOURS, CSS
 from facerec_oltr.report.drawing import svg
 
 _JPEG_QUALITY = 88
+_BOUNDS = re.compile(r"^(\S+) (\[.*\])( \S)?$")  # value, bounds, and a mark that belongs to the value
 
 
 def html_page(document: Document) -> str:
@@ -76,7 +78,7 @@ def _table(table: Table) -> str:
         cells = [f'<th scope="row">{_text(cell)}</th>' for cell in row[: table.names]]
         for column, cell in enumerate(row[table.names :], table.names):
             marked = ' class="marked"' if (number, column) in table.marks else ""
-            cells.append(f"<td{marked}>{_text(cell)}</td>")
+            cells.append(f"<td{marked}>{_figure(cell)}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join([*lines, "</tbody>\n</table>\n</div>"])
 
@@ -90,6 +92,14 @@ def _photo(photo: Photo) -> str:
         f'<figure class="photo"><img width="{width}" height="{height}" alt="{_text(photo.alt)}" '
         f'src="data:image/jpeg;base64,{data}"><figcaption>{_text(photo.words)}</figcaption></figure>'
     )
+
+
+def _figure(cell: str) -> str:
+    """A figure with its bounds below it, so that a table of many columns stays narrow."""
+    found = _BOUNDS.match(cell)
+    if found is None:
+        return _text(cell)
+    return f'{_text(found[1] + (found[3] or ""))} <span class="bounds">{_text(found[2])}</span>'
 
 
 def _text(text: str) -> str:

@@ -19,7 +19,10 @@ from facerec_oltr.report.bench.blocks import (
 from facerec_oltr.report.drawing import png
 from facerec_oltr.report.tables import markdown_table
 
-_SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word means nothing
+_SPECIAL = re.compile(
+    r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word means nothing
+    r"|(?<=\])[\[(:]"  # nor does a bracket, unless a link's other half follows
+)
 PHOTO = "photo"  # part of the file names of photos, and of no other picture
 
 

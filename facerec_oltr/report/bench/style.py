@@ -48,7 +48,7 @@ CSS = f"""\
 }}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
-main {{ max-width: 64rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }}
+main {{ max-width: 70rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }}
 h1 {{ font-size: 1.7rem; line-height: 1.2; }}
 h2 {{ font-size: 1.3rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid var(--grid); }}
 h3 {{ font-size: 1.08rem; margin: 1.5rem 0 .4rem; }}
@@ -66,6 +66,8 @@ th[scope=row] {{ text-align: left; font-weight: 500; white-space: normal; min-wi
 thead th {{ vertical-align: bottom; white-space: normal; }}
 thead th[rowspan], thead tr:only-child th:first-child {{ text-align: left; }}
 th[scope=colgroup] {{ text-align: center; border-left: 1px solid var(--grid); }}
+.bounds {{ display: block; font-size: .85em; font-weight: 400; color: var(--faint); }}
+tbody td, tbody th {{ vertical-align: top; }}
 .marked {{ background: var(--warn); font-weight: 600; }}
 figure {{ margin: 1rem 0 1.4rem; }}
 figure > svg {{ display: block; width: 100%; max-width: 40rem; height: auto; }}

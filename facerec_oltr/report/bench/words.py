@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from facerec_oltr.bench.results import ChosenBy, Figure, Point, SearchResult
 from facerec_oltr.metrics.calibration import needed_searches
-from facerec_oltr.report.bench.choice import COSINE, fair_point, key_of, part
+from facerec_oltr.report.bench.choice import COSINE, ENOUGH_LET_IN, HEADLINE, fair_point, key_of, let_in_at, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.plots.gains import gain_of
 from facerec_oltr.report.bench.tables import by_set, chosen_by_strangers, exceeds, per_cent, rate
@@ -59,14 +59,14 @@ def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
     """What a protocol's figures at a target say of models, rules and realised FPIRs."""
     sentences = []
     for name, of_set in by_set(searches).items():
-        sentences += [*_models(name, of_set, target), *_rules(name, of_set, target), *_realised(name, of_set)]
-    looked_at = [
-        gain for search in searches for side in ("calibration", "strangers") if (gain := gain_of(search, target, side))
-    ]
-    if len(looked_at) > 1:
+        sentences += [*_models(name, of_set, target), *_rules(name, of_set, target), *_realised(name, of_set, target)]
+    sides = ("calibration", "strangers")
+    looked_at = sum(gain_of(search, target, side) is not None for search in searches for side in sides)
+    if looked_at > 1:
         sentences.append(
-            f"{len(looked_at)} differences to the cosine were looked at, each with its own interval: where there is "
-            "no true difference, about one in 20 seems to be one by chance."
+            f"{looked_at} differences to the cosine were looked at, in percentage points of TPIR, each with its own "
+            "interval: where there is no true difference, about one in 20 seems to be one by chance. The best rule of a "
+            "model was chosen by the figures shown, which flatters a little."
         )
     return sentences
 
@@ -83,7 +83,8 @@ def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> lis
                 f"{name}: nobody was left to choose a threshold, so the strangers who are judged chose it. That "
                 "flatters: a threshold for use must come from others, and will let in more than is written here."
             )
-        sentences += [*_unmeasurable(name, of_set, targets), *_nobody_let_in(name, of_set)]
+        sentences += [*_unmeasurable(name, of_set, targets), *_resting_on_few(name, of_set, targets)]
+        sentences += _nobody_let_in(name, of_set)
         sides = (("enrolled people", mated.people), ("strangers", strangers.people))
         if few := [f"{count} {who}" for who, count in sides if 0 < count < ENOUGH_PEOPLE]:
             sentences.append(
@@ -93,15 +94,19 @@ def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> lis
     return [*sentences, *_failed(searches), *_candidates(searches)]
 
 
-def reading(joined: Joined) -> str:
-    """How the brackets came about."""
+def reading(joined: Joined, target: float) -> list[str]:
+    """Why this target, and how the brackets came about."""
+    why = f"The table is of FPIR {per_cent(target)}, {HEADLINE}; the others stand at the end."
     if not joined.replicates:
-        return "No intervals were asked for, so how much chance is in a figure is not known."
-    return (
-        f"Brackets and bands hold 95 % of {joined.replicates:,} replicates that draw people anew and then their "
-        "searches, since searches of one person resemble each other; a threshold that the same strangers chose is "
-        "chosen again in each. Where two intervals overlap, neither is shown to be better."
-    )
+        return [why, "No intervals were asked for, so how much chance is in a figure is not known."]
+    return [
+        why,
+        (
+            f"Brackets and bands hold 95 % of {joined.replicates:,} replicates that draw people anew and then their "
+            "searches, since searches of one person resemble each other; a threshold that the same strangers chose is "
+            "chosen again in each. Where two intervals overlap, neither is shown to be better."
+        ),
+    ]
 
 
 def _models(name: str, of_set: Sequence[SearchResult], target: float) -> Iterable[str]:
@@ -123,8 +128,6 @@ def _models(name: str, of_set: Sequence[SearchResult], target: float) -> Iterabl
         text += f" That is above the interval of {_with_rates(clear)}."
     if open_:
         text += f" It is not shown to be better than {_with_rates(open_)}: the intervals overlap."
-    if len({search.rule for search in of_set}) > 1:
-        text += " Each model stands with the rule that did best here, which flatters a little."
     yield text
 
 
@@ -151,7 +154,7 @@ def _rules(name: str, of_set: Sequence[SearchResult], target: float) -> Iterable
         if kinds["same"]:
             parts.append(f"no difference to the cosine is shown for {_listed(kinds['same'])}")
         if parts:
-            yield f"{name}, {model}: {'; '.join(parts)}. Differences in percentage points of TPIR."
+            yield f"{name}, {model}: {'; '.join(parts)}."
 
 
 def _kind(gain: Figure, equal: Figure | None) -> str:
@@ -160,23 +163,24 @@ def _kind(gain: Figure, equal: Figure | None) -> str:
     return "fewer" if (gain.high or 0) < 0 else "same"
 
 
-def _realised(name: str, of_set: Sequence[SearchResult]) -> Iterable[str]:
-    """Which thresholds let in more than was wanted."""
-    kept = []
+def _realised(name: str, of_set: Sequence[SearchResult], headline: float) -> Iterable[str]:
+    """Which thresholds let in more than was wanted: by name at one target, by number at the others."""
+    parts = []
     for target in dict.fromkeys(p.target for s in of_set for p in s.points if p.chosen_by == "calibration"):
         points = [(s, p) for s in of_set if (p := s.point(target)) and p.fpir.value is not None]
-        high = [f"{_title(search)} ({rate(point.fpir, digits=2)} %)" for search, point in points if exceeds(point)]
-        if high:
-            yield (
-                f"{name}: wanted was an FPIR of {per_cent(target)}, and thresholds chosen by other people let in more, "
-                f"beyond the interval, with {len(high)} of {len(points)}: {_listed(high)}."
-            )
-        elif points:
-            kept.append(per_cent(target))
-    if kept:
+        high = [(search, point.fpir) for search, point in points if exceeds(point)]
+        if not points:
+            continue
+        text = f"at a wanted {per_cent(target)} {len(high) or 'none'} of {len(points)}"
+        if high and target == headline:
+            text += f", {_with_rates(high, digits=2)}"
+        elif high:
+            text += f", the highest {rate(max((figure for _, figure in high), key=lambda f: f.value or 0), digits=2)} %"
+        parts.append(text)
+    if parts:
         yield (
-            f"{name}: at a wanted FPIR of {_listed(kept)} no threshold chosen by other people is shown to let in more "
-            "strangers than that."
+            f"{name}: thresholds chosen by other people let in more than was wanted, beyond the interval: "
+            f"{'; '.join(parts)}."
         )
 
 
@@ -206,6 +210,18 @@ def _unmeasurable(name: str, of_set: Sequence[SearchResult], targets: Sequence[f
                 f"{name}: an FPIR of {per_cent(target)} cannot be shown, as {' and '.join(few)}; it takes "
                 f"{_needed(target)} by different strangers to see a single one let in, and "
                 f"{needed_searches(target):,} with none let in to promise it."
+            )
+
+
+def _resting_on_few(name: str, of_set: Sequence[SearchResult], targets: Sequence[float]) -> Iterable[str]:
+    """Thresholds that a single person can move."""
+    for target in targets:
+        side = "calibration" if part(of_set[0], "calibration").templates else "strangers"
+        count = let_in_at(of_set[0], target, side)
+        if count is not None and 0 < count < ENOUGH_LET_IN:
+            yield (
+                f"{name}: at an FPIR of {per_cent(target)} a threshold rests on the best {count + 1} of "
+                f"{_searches(part(of_set[0], side).templates)}: one person more or less can move it far."
             )
 
 
@@ -249,8 +265,8 @@ def _title(search: SearchResult) -> str:
     return f"{model} by {rule}"
 
 
-def _with_rates(pairs: Sequence[tuple[SearchResult, Figure]]) -> str:
-    return _listed([f"{_title(search)} ({rate(figure)} %)" for search, figure in pairs])
+def _with_rates(pairs: Sequence[tuple[SearchResult, Figure]], digits: int = 1) -> str:
+    return _listed([f"{_title(search)} ({rate(figure, digits=digits)} %)" for search, figure in pairs])
 
 
 def _listed(words: Sequence[str]) -> str:

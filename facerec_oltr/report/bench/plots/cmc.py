@@ -30,6 +30,7 @@ def cmc_figure(drawn: Sequence[tuple[Line, SearchResult]]) -> Any:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.set_yticks([tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= 1])
     dress(axes, "among so many best of the list (rank)", "enrolled people found (CMC)")
     ends = []
     for line, search in shown:

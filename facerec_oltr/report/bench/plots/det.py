@@ -11,7 +11,8 @@ from facerec_oltr.report.bench.plots._lines import SMALL, backed, band, dress, m
 from facerec_oltr.report.bench.style import SHADE
 from facerec_oltr.report.drawing import FAINT, GRID, percent_axis
 
-_TICKS = (1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
+_DECADES = tuple(10.0**power for power in range(-7, 1))
+_THIRDS = tuple(sorted((*_DECADES, *(3 * one for one in _DECADES[:-1]))))
 
 
 def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[float]) -> Any:
@@ -30,7 +31,7 @@ def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[flo
     axes.set_yscale("log")
     axes.set_xlim(left, 1)
     axes.set_ylim(floor, 1)
-    percent_axis(axes.xaxis, ticks=_TICKS)
+    percent_axis(axes.xaxis, ticks=_THIRDS if left > 5e-4 else _DECADES)
     percent_axis(axes.yaxis)
     dress(axes, "strangers let in, of their searches (FPIR)", "enrolled people missed or confused (FNIR)")
     axes.axvspan(left, border, facecolor=SHADE, edgecolor=GRID, hatch="////", linewidth=0, zorder=0)
@@ -41,7 +42,7 @@ def det_figure(drawn: Sequence[tuple[Line, SearchResult]], targets: Sequence[flo
     )  # fmt: skip
     for target in (target for target in targets if target >= border):
         axes.axvline(target, color=FAINT, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-        words = f"wanted {100 * target:g} %"
+        words = f"wanted\n{100 * target:g} %"
         axes.text(
             target, 1.015, words, transform=axes.get_xaxis_transform(), fontsize=SMALL - 1, color=FAINT, ha="center",
             va="bottom",

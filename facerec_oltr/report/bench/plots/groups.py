@@ -47,10 +47,7 @@ def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
     counts = {group.name: group for _, search in reversed(shown) for group in search.shots}
     axes.set_xticks(
         range(len(names)),
-        [
-            f"{SHOTS.get(name, name)}\n{counts[name].people:,}\npeople"
-            for name in names
-        ],
+        [f"{SHOTS.get(name, name)}\n{counts[name].people:,}\npeople" for name in names],
         parse_math=False,
     )
     axes.set_ylim(max(0.0, lowest - 0.05), 1.02)

@@ -12,14 +12,14 @@ from facerec_oltr.report.bench.style import STYLES
 from facerec_oltr.report.drawing import INK, plain_frame
 
 MATED, STRANGERS = STYLES[0].colour, STYLES[1].colour
-_COLUMNS = 2
+_COLUMNS, _OUTER = 2, 0.0005
 
 
 def histogram_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> Any:
     """Each side as shares of its searches, so that a small side is seen beside a large one."""
     shown = [(line, search) for line, search in drawn if search.histogram.edges]
     rows = -(-len(shown) // _COLUMNS)
-    figure = new_figure(0.5 + 1.6 * rows)
+    figure = new_figure(0.5 + 1.75 * rows)
     columns = min(_COLUMNS, len(shown))
     for place, (line, search) in enumerate(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
@@ -39,7 +39,7 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
     if strangers.any():
         axes.stairs(strangers, edges, color=STRANGERS, linewidth=1.4, linestyle=(0, (4, 1)))
     highest = max(float(mated.max()), float(strangers.max()), 1e-9)
-    used = np.flatnonzero(mated + strangers)
+    used = np.flatnonzero(_inside(mated) | _inside(strangers))
     if len(used):
         axes.set_xlim(edges[used[0]], edges[used[-1] + 1])
     axes.set_ylim(0, 1.5 * highest)
@@ -49,7 +49,7 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
     axes.spines["left"].set_visible(False)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(axis="x", nbins=5)
-    axes.set_title(line.label.replace("\n", " "), fontsize=SMALL, weight="bold", loc="left", color=INK, parse_math=False)
+    axes.set_title(line.label, fontsize=SMALL, weight="bold", loc="left", color=INK, parse_math=False)
     _name(axes, edges, mated, "enrolled", MATED, highest)
     _name(axes, edges, strangers, "strangers", STRANGERS, highest)
     point = fair_point(search, target)
@@ -64,6 +64,12 @@ def _panel(axes: Any, line: Line, search: SearchResult, target: float) -> None:
             point.threshold, 1.28 * highest, f"accepted from {point.threshold:.3g}", ha=side, fontsize=SMALL - 1,
             color=INK, bbox=backed(),
         )  # fmt: skip
+
+
+def _inside(shares: Any) -> Any:
+    """The bins of a side without its utmost half per mille: a lone outlier would squeeze all others together."""
+    below = np.cumsum(shares)
+    return (shares > 0) & (below > _OUTER) & (below - shares < 1 - _OUTER)
 
 
 def _name(axes: Any, edges: Any, shares: Any, name: str, colour: str, highest: float) -> None:
