@@ -11,7 +11,9 @@ INK, FAINT, GRID, PAPER = "#1c1c1c", "#5a5a5a", "#dddddd", "#ffffff"
 _TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _HEAD = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
-_GROUP = re.compile(r"<g id=\"[^\"]*\">")  # nothing refers to a group, and two pictures on a page would share the name
+_GROUP = re.compile(
+    r"<g id=\"[^\"]*\"(/?)>"
+)  # nothing refers to a group, and two pictures on a page would share the name
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
 _LONG = re.compile(r"\d+\.\d{3,}")
 _STYLE = re.compile(r"\s*<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)  # would reach the whole page
@@ -57,7 +59,9 @@ def svg(figure: Any, name: str, alt: str, colours: Mapping[str, str]) -> str:
     text = text[text.index("<svg ") :]
     for needless in (_METADATA, _COMMENT, _STYLE):
         text = needless.sub("", text)
-    text = _PATH.sub(lambda path: _LONG.sub(lambda number: f"{float(number[0]):.2f}", path[0]), _GROUP.sub("<g>", text))
+    text = _PATH.sub(
+        lambda path: _LONG.sub(lambda number: f"{float(number[0]):.2f}", path[0]), _GROUP.sub(r"<g\1>", text)
+    )
     for colour, variable in colours.items():
         text = text.replace(colour, f"var(--{variable})")
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" role="img" aria-label="{escape(alt)}" viewBox="\\1">'

@@ -227,7 +227,8 @@ def _errors(
             ]  # fmt: skip
             if examples:
                 photos = error_photos(examples, readers, f"{place}-{number}")
-                words = Text(f"Of {key[0]} by {key[1]}, which finds most of those with examples; the worst first.")
+                head = f"Of {key[0]} by {key[1]}, the worst first."
+                words = Text(f"{head} A pair that looks alike may be one person under two names.")
                 sections.append(Section(f"{prefix}{set_name}: the worst errors", (words, *photos)))
                 break
     return sections

@@ -65,8 +65,8 @@ def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
     if looked_at > 1:
         sentences.append(
             f"{looked_at} differences to the cosine were looked at, in percentage points of TPIR, each with its own "
-            "interval: where there is no true difference, about one in 20 seems to be one by chance. The best rule of a "
-            "model was chosen by the figures shown, which flatters a little."
+            "interval: where there is no true difference, about one in 20 seems to be one by chance. The best rule of "
+            "a model was chosen by the figures shown, which flatters a little."
         )
     return sentences
 

@@ -27,13 +27,14 @@ from facerec_oltr.metrics.identification import (
     Threshold,
     cmc,
     det_curve,
+    fnir,
     found,
     fuse_templates,
     operating_point,
     rank_k,
     threshold_at_fpir,
 )
-from facerec_oltr.metrics.intervals import bootstrap_by_identity
+from facerec_oltr.metrics.intervals import Interval, bootstrap_by_identity
 from facerec_oltr.metrics.ranking import auroc
 from facerec_oltr.metrics.verification import equal_error_rate, fold_accuracy, tar_at_far
 from facerec_oltr.scoring import GalleryFaces
@@ -108,17 +109,31 @@ class Measured:
         self.sets, self.rule, self.replicates, self.cosine = sets, rule, replicates, cosine
         both = searched(sets, rule)
         self.searches, self.choosing = both["probes"], both["calibration"].nonmated_maxima
+        self.replicates_of: dict[int, tuple[Searches, list[Searches]]] = {}  # the searches are kept, so no id is reused
 
-    def interval(self, statistic: Callable[..., float], searches: Searches | None = None) -> Figure:
+    def interval(self, statistic: Callable[[Searches], float], searches: Searches | None = None) -> Figure:
+        value, low, high = self.bounds(lambda held: np.array([statistic(held)]), searches)[:, 0].tolist()
+        return Figure.of(Interval(value, low, high, 0.95))
+
+    def bounds(self, statistic: Callable[[Searches], np.ndarray], searches: Searches | None = None) -> np.ndarray:
+        """(3, K) the figures, their lower and upper bounds, over the same replicates for all."""
         held = self.searches if searches is None else searches
-        people = [self.sets.mated.people[: len(held.ranks)], self.sets.strangers.people]
-        if not len(people[1]):
-            people = people[:1]
+        if (drawn := self.replicates_of.get(id(held))) is None:
+            drawn = self.replicates_of[id(held)] = held, self._drawn(held)
+        figures = np.array([statistic(one) for one in drawn[1]])
+        return np.stack([statistic(held), *np.quantile(figures, [0.025, 0.975], axis=0)])
 
-        def of(mated: np.ndarray, strangers: np.ndarray | None = None) -> float:
-            return statistic(held.take(mated, np.empty(0, np.int64) if strangers is None else strangers))
+    def _drawn(self, held: Searches) -> list[Searches]:
+        """The replicates that ``bootstrap_by_identity`` asks for a figure of."""
+        people = [side for side in (self.sets.mated.people[: len(held.ranks)], self.sets.strangers.people) if len(side)]
+        drawn: list[Searches] = []
 
-        return Figure.of(bootstrap_by_identity(of, people, np.random.default_rng(0), replicates=self.replicates))
+        def keep(mated: np.ndarray, strangers: np.ndarray | None = None) -> float:
+            drawn.append(held.take(mated, np.empty(0, np.int64) if strangers is None else strangers))
+            return 0.0
+
+        bootstrap_by_identity(keep, people, np.random.default_rng(0), replicates=self.replicates)
+        return drawn
 
     def threshold(self, target: float, side: str, searches: Searches | None = None) -> Threshold:
         held = self.searches if searches is None else searches
@@ -156,19 +171,15 @@ class Measured:
 
     def curves(self) -> tuple[Curve, Curve]:
         ranks = tuple(range(1, 21))
-        bands = [self.interval(lambda held, k=k: rank_k(held, k)) for k in ranks]
-        low, high = (tuple(float(getattr(one, side) or 0) for one in bands) for side in ("low", "high"))
-        identified = Curve(tuple(map(float, ranks)), tuple(cmc(self.searches, 20).tolist()), low, high)
+        identified = Curve(tuple(map(float, ranks)), *map(tuple, self.bounds(lambda held: cmc(held, 20)).tolist()))
         strangers = len(self.searches.nonmated_maxima)
         if not strangers:
             return identified, Curve((), ())
-        grid = np.geomspace(1 / strangers, 1, 40)
-        values = [
-            self.interval(lambda held, f=f: 1 - operating_point(held, threshold_at_fpir(held.nonmated_maxima, f)).tpir)
-            for f in grid
-        ]
-        y, low, high = (tuple(float(getattr(one, side) or 0) for one in values) for side in ("value", "low", "high"))
-        return identified, Curve(tuple(grid.tolist()), y, low, high)
+        grid = np.geomspace(1 / strangers, 1, 24)
+        missed = self.bounds(
+            lambda held: np.array([fnir(held, threshold_at_fpir(held.nonmated_maxima, f).value) for f in grid])
+        )
+        return identified, Curve(tuple(grid.tolist()), *map(tuple, missed.tolist()))
 
     def histogram(self) -> Histogram:
         every = np.concatenate([self.searches.true_scores, self.searches.nonmated_maxima])
@@ -301,7 +312,7 @@ EXAMPLES = (
 
 @pytest.fixture(scope="session")
 def result() -> BenchResult:
-    return bench_result(groups=True, pairs=True)
+    return bench_result(groups=True, pairs=True, replicates=12)
 
 
 def saved(result: BenchResult, folder: Path, examples: tuple[Example, ...] | None = None) -> Path:
