@@ -167,7 +167,8 @@ class PairResult:
     Attributes:
         same, different: number of pairs.
         failed: pairs with a template that has no vector; not the same person, by any threshold.
-        accuracy: mean of the folds, each at a threshold that the others chose; `sd` is their standard deviation.
+        accuracy: mean of the folds, each at a threshold that the others chose; `sd` is their standard deviation. None
+            where there is one fold, as no others can choose.
         tar: (FAR, TAR) at thresholds that the same pairs chose.
     """
 
@@ -177,7 +178,7 @@ class PairResult:
     same: int
     different: int
     failed: int
-    accuracy: float
+    accuracy: float | None
     sd: float | None
     eer: float
     tar: tuple[tuple[float, float | None], ...]
@@ -185,7 +186,10 @@ class PairResult:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What tells one model from another. `detector` is None where images were taken as aligned faces."""
+    """What tells one model from another.
+
+    `detector` is None where images were taken as aligned faces, and `size` 0 where vectors came ready made in a file.
+    """
 
     name: str
     fingerprint: str
@@ -219,6 +223,8 @@ class BenchResult:
         replicates: of the intervals, which draw people and then their searches, and choose a threshold again that the
             same searches chose.
         seed: of the replicates.
+        rules: what every name of a rule stands for: its kind and all of its options.
+        sizes: of galleries, as they were asked for; none where nobody asked.
         versions: of the software that decides a figure.
     """
 
@@ -230,6 +236,8 @@ class BenchResult:
     seed: int
     searches: tuple[SearchResult, ...] = ()
     pairs: tuple[PairResult, ...] = ()
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
 
