@@ -3,9 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facerec_oltr.bench.results import ProtocolFacts, SearchResult
+from facerec_oltr.bench.results import ModelFacts, ProtocolFacts, SearchResult
 from facerec_oltr.report.bench.blocks import Block, Bullets, Document, Picture, Section, Table, Text
-from facerec_oltr.report.bench.choice import DRAWN, MOST_LINES, Line, headline_target, key_of, lines, mean_tpir, part
+from facerec_oltr.report.bench.choice import (
+    DRAWN,
+    MOST_LINES,
+    Line,
+    group_point,
+    headline_target,
+    key_of,
+    lines,
+    mean_tpir,
+    part,
+)
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.photos import Reader, error_photos
 from facerec_oltr.report.bench.plots.cmc import cmc_figure
@@ -175,13 +185,20 @@ def _shots(held: Drawn, target: float, name: str, ends: str) -> Picture:
 
 
 def _sizes(held: Drawn, target: float, name: str, ends: str) -> Picture:
+    chosen = "was chosen once, for the whole gallery" if _held(held, target) else "was chosen anew for each size"
     return Picture(
         f"sizes-{ends}",
         f"TPIR and FPIR of {name} against the number of people in the gallery, of {_names(held)}.",
-        f"Above, enrolled people found; below, strangers let in, both at thresholds for FPIR {per_cent(target)} that "
-        "were chosen anew for each size. Each gallery is a part of the next. Bands hold 95 %.",
+        f"Above, enrolled people found; below, strangers let in, at a threshold for FPIR {per_cent(target)} that "
+        f"{chosen}. Each gallery is a part of the next. Bands hold 95 %.",
         lambda: sizes_figure(held, target),
     )
+
+
+def _held(held: Drawn, target: float) -> bool:
+    """Whether galleries of all sizes were searched with one threshold."""
+    points = [[group_point(group, target) for group in search.sizes] for _, search in held]
+    return all(len({point.threshold for point in of_line if point}) < 2 for of_line in points)
 
 
 def _gains(searches: Sequence[SearchResult], target: float, prefix: str, place: str) -> list[Section]:
@@ -200,9 +217,9 @@ def _gain(held: list[SearchResult], target: float, name: str, ends: str) -> Pict
     return Picture(
         f"gains-{ends}",
         f"Differences in TPIR to the cosine with their intervals, {name}.",
-        f"{name}: TPIR less the cosine's at FPIR {per_cent(target)}, with 95 %. A full mark is a difference that "
-        "the interval does not take for chance, an open one is none. Where these strangers choose, both let in the "
-        "same share of them, so no rule gains by letting in more.",
+        f"{name}: TPIR less the cosine's at FPIR {per_cent(target)}, with 95 %. A full mark is a difference beyond its "
+        "interval, an open one may be chance. Where these strangers choose, both let in the same share of them, so no "
+        "rule gains by letting in more.",
         lambda: gains_figure(held, target),
     )
 
@@ -241,11 +258,6 @@ def _pairs(joined: Joined) -> list[Table]:
 
 def _run(joined: Joined) -> Section:
     """What somebody needs who wants to do it again."""
-    models = tuple(
-        (name, facts.fingerprint, f"{facts.dimensions:,}", f"{facts.size:,}", facts.detector or "none: aligned faces")
-        for name, facts in joined.models.items()
-    )
-    protocols = tuple((name, *_protocol_facts(facts)) for name, facts in joined.protocols.items())
     facts = [
         f"Wanted FPIRs: {', '.join(map(per_cent, joined.targets))}.",
         f"Scores of an identity's templates became one by {joined.fusion}.",
@@ -253,32 +265,26 @@ def _run(joined: Joined) -> Section:
         *(f"Versions: {_choices(versions)}." for versions in joined.versions if versions),
         "A score is accepted from the threshold on; of equal scores the own one ranks last; no figure is interpolated.",
     ]
-    heads = (
-        "protocol",
-        "fingerprint",
-        "source",
-        "source's fingerprint",
-        "images",
-        "people",
-        "made by",
-        "seed",
-        "choices",
-    )
-    return Section(
-        "What was run",
-        (
-            Bullets(tuple(facts)),
-            Table("Models", (), ("model", "fingerprint", "dimensions", "image size", "detector"), models, names=1),
-            Table("Protocols", (), heads, protocols, names=1),
-        ),
-        folded=True,
-    )
+    models = [f"Model {name}: {_model_facts(facts)}." for name, facts in joined.models.items()]
+    rules = [f"Rule {name}: {_choices(options)}." for name, options in joined.rules.items()]
+    protocols = [f"Protocol {name}: {_protocol_facts(facts)}." for name, facts in joined.protocols.items()]
+    lists = (Bullets(tuple(lines)) for lines in (facts, models, rules, protocols) if lines)
+    return Section("What was run", tuple(lists), folded=True)
 
 
-def _protocol_facts(facts: ProtocolFacts) -> tuple[str, ...]:
-    seed = NOTHING if facts.seed is None else str(facts.seed)
-    source = facts.source_kind.replace("_", " "), facts.source_fingerprint, f"{facts.images:,}", f"{facts.people:,}"
-    return facts.fingerprint, *source, facts.made_by, seed, _choices(facts.choices)
+def _model_facts(facts: ModelFacts) -> str:
+    images = f"images of {facts.size} pixels" if facts.size else "vectors ready made in a file"
+    found = f"faces found by {facts.detector}" if facts.detector else "no detector"
+    return f"{facts.dimensions:,} dimensions, {images}, {found}; fingerprint {facts.fingerprint}"
+
+
+def _protocol_facts(facts: ProtocolFacts) -> str:
+    seed = "nothing drawn" if facts.seed is None else f"seed {facts.seed}"
+    return (
+        f"{facts.images:,} images of {facts.people:,} people, made by {facts.made_by or NOTHING}, {seed}; choices: "
+        f"{_choices(facts.choices)}; fingerprint {facts.fingerprint}; source: {facts.source_kind.replace('_', ' ')}, "
+        f"fingerprint {facts.source_fingerprint}"
+    )
 
 
 def _choices(choices: Mapping[str, Any]) -> str:

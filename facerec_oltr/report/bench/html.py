@@ -67,12 +67,14 @@ def _table(table: Table) -> str:
     caption = _text(table.caption)
     lines = [f'<div class="wide" role="region" tabindex="0" aria-label="{caption}">', "<table>"]
     lines.append(f"<caption><span>{caption}</span></caption>\n<thead>")
-    heads = [f'<th scope="col">{_text(head)}</th>' for head in table.columns]
+    deep = ' rowspan="2"' if table.groups else ""
+    names = [f'<th scope="col" class="name"{deep}>{_text(head)}</th>' for head in table.columns[: table.names]]
+    heads = [f'<th scope="col">{_text(head)}</th>' for head in table.columns[table.names :]]
     if table.groups:
-        names = [head.replace("<th ", '<th rowspan="2" ', 1) for head in heads[: table.names]]
         above = [f'<th scope="colgroup" colspan="{width}">{_text(head)}</th>' for head, width in table.groups]
         lines.append(f"<tr>{''.join([*names, *above])}</tr>")
-        heads = heads[table.names :]
+    else:
+        heads = [*names, *heads]
     lines.append(f"<tr>{''.join(heads)}</tr>\n</thead>\n<tbody>")
     for number, row in enumerate(table.rows):
         cells = [f'<th scope="row">{_text(cell)}</th>' for cell in row[: table.names]]

@@ -1,7 +1,7 @@
 """Results of benchmarks, read, checked and joined where they belong together."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ class Joined:
         models, protocols, searches, pairs, targets, fusion, replicates: as in ``BenchResult``.
         seeds: of the replicates of each run, without repeats.
         versions: of each run, without repeats.
+        rules: what every name of a rule stands for.
         examples: of all runs; () where nobody asked for them.
     """
 
@@ -47,6 +48,7 @@ class Joined:
     replicates: int
     seeds: tuple[int, ...]
     versions: tuple[dict[str, str], ...]
+    rules: dict[str, dict[str, Any]]
     examples: tuple[Example, ...] = ()
 
 
@@ -79,6 +81,7 @@ def read_joined(paths: Sequence[Path], *, examples: bool = False) -> Joined:
     first = results[0]
     models: dict[str, ModelFacts] = {}
     protocols: dict[str, ProtocolFacts] = {}
+    rules: dict[str, dict[str, Any]] = {}
     seen: dict[tuple[str, ...], Path] = {}
     for path, result in zip(paths, results, strict=True):
         for name in _ALIKE:
@@ -87,8 +90,9 @@ def read_joined(paths: Sequence[Path], *, examples: bool = False) -> Joined:
                     f"{path}: has {name} {_told(getattr(result, name))}, but {paths[0]} has "
                     f"{_told(getattr(first, name))}; only results made alike can stand in one table"
                 )
-        _take(path, "model", models, result.models)
-        _take(path, "protocol", protocols, result.protocols)
+        _take(path, "model", models, result.models, vars)
+        _take(path, "protocol", protocols, result.protocols, vars)
+        _take(path, "rule", rules, result.rules, dict)
         for key in map(_key, (*result.searches, *result.pairs)):
             if (twin := seen.setdefault(key, path)) is not path:
                 raise DataError(f"{path}: holds {', '.join(key)}, as does {twin}; leave one of them out")
@@ -102,6 +106,7 @@ def read_joined(paths: Sequence[Path], *, examples: bool = False) -> Joined:
         first.replicates,
         tuple(dict.fromkeys(result.seed for result in results)),
         tuple(dict(facts) for facts in dict.fromkeys(tuple(sorted(result.versions.items())) for result in results)),
+        rules,
         tuple(one for path in paths for one in read_examples(path)) if examples else (),
     )
 
@@ -178,13 +183,17 @@ def _size_faults(group: Group) -> Iterable[str]:
         yield f"found a gallery of {group.name!r} identities, expected a number"
 
 
-def _take(path: Path, kind: str, into: dict[str, Any], more: dict[str, Any]) -> None:
+def _take(
+    path: Path, kind: str, into: dict[str, Any], more: dict[str, Any], facts_of: Callable[[Any], dict[str, Any]]
+) -> None:
+    """Add what has a name, which must mean the same everywhere."""
     for name, facts in more.items():
         if (known := into.setdefault(name, facts)) != facts:
-            what = next(key for key in vars(facts) if vars(facts)[key] != vars(known)[key])
+            here, there = facts_of(facts), facts_of(known)
+            what = next(key for key in {**here, **there} if here.get(key) != there.get(key))
             raise DataError(
-                f"{path}: its {kind} {name!r} differs in {what} ({_told(vars(facts)[what])}, elsewhere "
-                f"{_told(vars(known)[what])}); give one of them another name, or leave it out"
+                f"{path}: its {kind} {name!r} differs in {what} ({_told(here.get(what))}, elsewhere "
+                f"{_told(there.get(what))}); give one of them another name, or leave it out"
             )
 
 

@@ -64,7 +64,7 @@ th {{ font-weight: 600; }}
 th[scope=row] {{ text-align: left; font-weight: 500; white-space: normal; min-width: 5rem; max-width: 14rem;
   overflow-wrap: break-word; }}
 thead th {{ vertical-align: bottom; white-space: normal; }}
-thead th[rowspan], thead tr:only-child th:first-child {{ text-align: left; }}
+thead th.name {{ text-align: left; }}
 th[scope=colgroup] {{ text-align: center; border-left: 1px solid var(--grid); }}
 .bounds {{ display: block; font-size: .85em; font-weight: 400; color: var(--faint); }}
 tbody td, tbody th {{ vertical-align: top; }}

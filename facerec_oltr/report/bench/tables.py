@@ -125,11 +125,7 @@ def _main_caption(
 
 def strangers_table(searches: Sequence[SearchResult], targets: Sequence[float]) -> Table | None:
     """TPIR where the strangers themselves chose the threshold, as most published figures have it."""
-    sets = {
-        name: of_set
-        for name, of_set in by_set(searches).items()
-        if any(s.point(t, "strangers") for s in of_set for t in targets)
-    }
+    sets = {name: of_set for name, of_set in by_set(searches).items() if any(map(_chose, of_set))}
     if not sets:
         return None
     place = {(search.search_set, *key_of(search)): search for search in searches}
@@ -149,6 +145,11 @@ def strangers_table(searches: Sequence[SearchResult], targets: Sequence[float]) 
     )
     heads = [f"at FPIR {per_cent(target)}" for _ in sets for target in targets]
     return Table(caption, tuple((name, len(targets)) for name in sets), ("model", "rule", *heads), tuple(rows))
+
+
+def _chose(search: SearchResult) -> bool:
+    """Whether its strangers chose a threshold."""
+    return any(point.chosen_by == "strangers" and point.threshold is not None for point in search.points)
 
 
 def further_table(searches: Sequence[SearchResult], target: float) -> Table:
@@ -214,7 +215,8 @@ def pairs_table(pairs: Sequence[PairResult]) -> Table:
     rows = []
     for pair in pairs:
         tar = dict(pair.tar)
-        accuracy = f"{100 * pair.accuracy:.2f}" + ("" if pair.sd is None else f" ± {100 * pair.sd:.2f}")
+        accuracy = NOTHING if pair.accuracy is None else f"{100 * pair.accuracy:.2f}"
+        accuracy += "" if pair.sd is None else f" ± {100 * pair.sd:.2f}"
         found = [NOTHING if tar.get(far) is None else f"{100 * (tar[far] or 0):.2f}" for far in fars]
         counts = [f"{pair.same:,}", f"{pair.different:,}", f"{pair.failed:,}"]
         rows.append((pair.pair_set, pair.model, accuracy, f"{100 * pair.eer:.2f}", *found, *counts))

@@ -297,7 +297,7 @@ def bench_result(
     )
     return BenchResult(
         facts, {"lfw_gb_held_out": protocol}, TARGETS, "max", replicates, 0, tuple(searches), tuple(made_pairs),
-        {"facerec-oltr": "0.1.0", "numpy": "2.4.6"},
+        versions={"facerec-oltr": "0.1.0", "numpy": "2.4.6"},
     )  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def test_every_other_table_is_there_and_markdown_has_the_same(result: BenchResul
         for row in table[-2:]:
             assert any(sorted(" ".join(one)) == sorted(" ".join(row)) for one in cells), row
     pair = result.pairs[0]
-    assert [pair.pair_set, pair.model, f"{100 * pair.accuracy:.2f} ± {100 * (pair.sd or 0):.2f}"] in [
+    assert [pair.pair_set, pair.model, f"{100 * (pair.accuracy or 0):.2f} ± {100 * (pair.sd or 0):.2f}"] in [
         row[:3] for row in cells
     ]
     small = next(s for s in result.searches if s.sizes).sizes[0]
@@ -257,12 +257,14 @@ def test_poor_results_are_told_too(tmp_path: Path, suffix: str) -> None:
     no_bounds = replace(bare, det=replace(bare.det, low=(), high=()), cmc=replace(bare.cmc, low=(), high=()))
     written(replace(lone, searches=(no_bounds,)), tmp_path / "bounds", suffix)
     pairs = replace(bench_result((("m", 0.6),), ("cosine",), replicates=4, people=20, pairs=True), searches=())
+    pairs = replace(pairs, pairs=(replace(pairs.pairs[0], accuracy=None, sd=None),))
     assert "TAR at FAR 0.1 %" in written(pairs, tmp_path / "pairs", suffix)
 
 
 def test_runs_are_joined_only_if_they_were_made_alike(result: BenchResult, tmp_path: Path) -> None:
     mine, theirs = ([s for s in result.searches if s.model == model] for model in ("mobilefacenet", "dlib"))
-    first = saved(replace(result, searches=tuple(mine), pairs=()), tmp_path / "first")
+    rules = {"nac:k=8": {"kind": "nac", "k": 8}}
+    first = saved(replace(result, searches=tuple(mine), pairs=(), rules=rules), tmp_path / "first")
     joined = read_joined([first, saved(replace(result, searches=tuple(theirs), pairs=(), seed=7), tmp_path / "second")])
     assert joined.searches == (*mine, *theirs) and joined.seeds == (0, 7)
     other = replace(result.models["dlib"], fingerprint="f" * 64)
@@ -276,6 +278,10 @@ def test_runs_are_joined_only_if_they_were_made_alike(result: BenchResult, tmp_p
             (
                 replace(result, protocols={"lfw_gb_held_out": drawn}),
                 "'lfw_gb_held_out' differs in seed .1, elsewhere 0",
+            ),
+            (
+                replace(result, rules={"nac:k=8": {**rules["nac:k=8"], "k": 9}}),
+                "its rule 'nac:k=8' differs in k .9, elsewhere 8",
             ),
             (result, "holds lfw_gb_held_out, C, mobilefacenet, cosine, as does .*first"),
         )
