@@ -58,16 +58,19 @@ def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
 
 
 def sizes_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> Any:
-    """TPIR above and FPIR below, against the number of people in the gallery, which is logarithmic."""
+    """TPIR, and below it FPIR where there are strangers, against the number of people in the gallery."""
     from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
     shown = [(line, search) for line, search in drawn if search.sizes]
     sizes = sorted({int(group.name) for _, search in shown for group in search.sizes})
-    figure = new_figure(6.6)
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    upper.set_xscale("log")
-    upper.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
-    for axes, name in ((upper, "tpir"), (lower, "fpir")):
+    points = [group_point(group, target) for _, search in shown for group in search.sizes]
+    rates = ("tpir", "fpir") if any(point and _known(point.fpir) for point in points) else ("tpir",)
+    figure = new_figure(3.3 * len(rates))
+    panels = figure.subplots(len(rates), 1, sharex=True, squeeze=False)[:, 0]
+    lower = panels[-1]
+    lower.set_xscale("log")
+    lower.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
+    for axes, name in zip(panels, rates, strict=True):
         ends, bounds = [], []
         for line, search in shown:
             points = [(int(g.name), getattr(p, name)) for g in search.sizes if (p := group_point(g, target))]
