@@ -60,7 +60,7 @@ app.command(epilog="Example: facerec evaluate-pairs lfw.bin cfp_fp.bin --model d
 app.command(
     epilog="Example: facerec bench lfw_gb --images lfw/ --model demo/run --scores cosine,centroid --out bench/"
 )(bench)
-app.command(epilog="Example: facerec report result.json --out report.md")(report)
+app.command(epilog="Example: facerec report bench/ --out report.html --no-faces")(report)
 
 
 def main() -> NoReturn:

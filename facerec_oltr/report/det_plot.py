@@ -1,15 +1,14 @@
 """The DET curves as a picture: how many enrolled people are missed against how many strangers get in."""
 
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 
+from facerec_oltr.report.drawing import apart, canvas, halo, percent_axis, plain_frame, png
 from facerec_oltr.report.summary import Summary
 
 COLOURS = {"floor": "#7f7f7f", "ceiling": "#1b7837"}
 TRAINED = ("#c1440e", "#2166ac", "#8e4ea6", "#b8860b")
-_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 _LOWEST = 0.002  # FNIR: a curve that reaches 0 would leave a logarithmic axis
 
 
@@ -25,13 +24,9 @@ def det_png(summary: Summary) -> bytes:
     In the hatched area, below 1 / strangers' photos, a single draw cannot measure: there the curves show the
     misses when no stranger at all gets in.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     border = 1 / summary.stranger_photos[0]
     left = min(border / 2, *summary.targets)
-    figure = Figure(figsize=(9, 6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(9, 6)
     axes = figure.add_subplot()
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -39,15 +34,13 @@ def det_png(summary: Summary) -> bytes:
     axes.axvspan(left, border, facecolor="#f2f2f2", edgecolor="#d8d8d8", hatch="///", linewidth=0, zorder=0)
     note = f"below 1 / {summary.stranger_photos[0]}: not measurable in one draw"
     centre = np.sqrt(left * border), np.sqrt(_LOWEST)
-    axes.text(*centre, note, rotation=90, ha="center", va="center", color="#555555", path_effects=_halo())
+    axes.text(*centre, note, rotation=90, ha="center", va="center", color="#555555", path_effects=halo())
     _percent_axes(axes, left)
     axes.set_xlabel("strangers let in (FPIR)")
     axes.set_ylabel("enrolled people missed or confused (FNIR)")
     axes.set_title("Missed people against admitted strangers: lower is better", loc="left", weight="bold")
     figure.supxlabel(_caption(summary), fontsize=9, color="#555555")
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})  # the version would change the bytes
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _draw_curves(axes: Any, summary: Summary, left: float) -> None:
@@ -59,7 +52,9 @@ def _draw_curves(axes: Any, summary: Summary, left: float) -> None:
         axes.fill_between(fpir, low[shown], high[shown], color=colours[model.name], alpha=0.18, linewidth=0)
         axes.plot(fpir, mean[shown], color=colours[model.name], linewidth=2.4)
         heights[model.name] = float(mean[-1])
-    for name, height in _apart(heights).items():
+    names = list(heights)
+    logs = apart([float(np.log(heights[name])) for name in names], float(np.log(1.3)))
+    for name, height in zip(names, np.exp(logs), strict=True):
         axes.annotate(
             name,
             (1, heights[name]),
@@ -73,35 +68,14 @@ def _draw_curves(axes: Any, summary: Summary, left: float) -> None:
 
 
 def _percent_axes(axes: Any, left: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     axes.set_xlim(left, 1)
     axes.set_ylim(_LOWEST, 1)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(FixedLocator(_TICKS))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
+    plain_frame(axes)
 
 
 def _caption(summary: Summary) -> str:
     draws = f"line: mean of {summary.draws * summary.splits} draws"
     bands = f"; band: best to worst of {summary.splits} training splits" if summary.splits > 1 else ""
     return f"{draws}{bands}; what lies below {100 * _LOWEST:g} % is drawn at the lower edge"
-
-
-def _apart(heights: dict[str, float]) -> dict[str, float]:
-    """Where the names stand: at the ends of their lines, no two on top of each other."""
-    placed, lowest = {}, 0.0
-    for name in sorted(heights, key=lambda name: heights[name]):
-        placed[name] = max(heights[name], lowest)
-        lowest = placed[name] * 1.3
-    return placed
-
-
-def _halo() -> list[Any]:
-    """A white rim that keeps text readable over hatching."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=3, foreground="white")]

@@ -1,12 +1,12 @@
 """Example decisions as a picture: the probe, the most similar enrolled photo, and what the threshold made of it."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.report.drawing import png
 from facerec_oltr.report.results import Evaluation
 
 Images = Callable[[int], npt.NDArray[np.uint8]]  # position in the face set → (height, width, 3) uint8 RGB
@@ -53,9 +53,7 @@ def examples_png(examples: dict[str, list[dict[str, Any]]], image: Images, title
             figure.text(0.2, base + 0.53 * height, "none occurred", fontsize=12, color="#777777", style="italic")
         for column, example in enumerate(examples[kind]):
             _draw_cell(figure, (0.17 + 0.2075 * column, base, 0.2, height), kind, example, image)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})  # the version would change the bytes
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _draw_cell(
