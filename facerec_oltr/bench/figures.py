@@ -2,11 +2,12 @@
 
 Bounds are of a two-level bootstrap over people. A threshold that the same strangers chose is chosen again in every
 replicate; one that other people chose stays. All models and rules are measured on the same draws, so that a gain is of
-the same searches.
+the same searches. Of no case at all, or of nothing else, a bootstrap knows no chance: the open side of such a rate is
+the rule of three, over people.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from facerec_oltr.metrics.identification import (
     threshold_at_fpir,
     tpir,
 )
-from facerec_oltr.metrics.intervals import Interval
+from facerec_oltr.metrics.intervals import Interval, rule_of_three
 from facerec_oltr.metrics.open_set import oscr
 from facerec_oltr.metrics.ranking import auroc
 from facerec_oltr.metrics.replicates import Replicates, SearchDraws, interval, replicate_searches
@@ -80,6 +81,7 @@ class Measured:
     Attributes:
         searches: mated and strangers.
         people: whom the mated searches show.
+        strangers: how many people the others show.
         thresholds: what the strangers chose for each target, then what the calibration people chose, if there are any.
         replicates: of these, in this order.
         curve: the FPIRs of the DET curve.
@@ -88,6 +90,7 @@ class Measured:
 
     searches: Searches
     people: Ints
+    strangers: int
     thresholds: tuple[Threshold, ...]
     replicates: Replicates
     curve: tuple[float, ...]
@@ -129,7 +132,8 @@ class Measure:
             ranks=tuple(range(1, max(RANKS[-1], _MOST_RANKS) + 1)),
             curve=curve,
         )
-        return Measured(searches, self._arena.people[rows.mated], chosen, replicates, curve, groups or {})
+        people, strangers = (self._arena.people[part] for part in (rows.mated, rows.strangers))
+        return Measured(searches, people, len(np.unique(strangers)), chosen, replicates, curve, groups or {})
 
     def _draws_of(self, rows: SetRows) -> SearchDraws:
         key = rows.mated.tobytes() + b"|" + rows.strangers.tobytes()
@@ -172,7 +176,7 @@ def search_result(
     return SearchResult(
         *names,
         parts,
-        tuple((rank, _figure(rank_k(searches, rank), ranked[rank - 1])) for rank in RANKS),
+        tuple((rank, _rate(rank_k(searches, rank), ranked[rank - 1], _people(measured))) for rank in RANKS),
         _figure(auroc(best, searches.nonmated_maxima), replicates.auroc),
         _figure(oscr(best, right, searches.nonmated_maxima), replicates.oscr),
         _points(measured, reference),
@@ -219,25 +223,27 @@ def _points(measured: Measured, reference: Measured | None, group: int = 0) -> t
 
 def _point(measured: Measured, reference: Measured | None, place: int, chosen_by: ChosenBy, group: int) -> Point:
     threshold, rates = measured.thresholds[place], measured.replicates
-    point, people = _at(measured, place, group), _people(measured, group) if group else None
+    point, people = _at(measured, place, group), _people(measured, group)
     gain = None
     if reference is not None:
         difference = rates.tpir[group, place] - reference.replicates.tpir[group, place]
-        gain = _figure(point.tpir - _at(reference, place, group).tpir, difference, people)
+        gain = _figure(point.tpir - _at(reference, place, group).tpir, difference, people if group else None)
     return Point(
         threshold.target,
         chosen_by,
         None if np.isnan(threshold.value) else threshold.value,
         threshold.measurable,
-        _figure(point.fpir, rates.fpir[place]),
-        _figure(point.tpir, rates.tpir[group, place], people),
-        _figure(point.misidentification, rates.misidentification[group, place], people),
+        _rate(point.fpir, rates.fpir[place], measured.strangers),
+        _rate(point.tpir, rates.tpir[group, place], people, in_group=group > 0),
+        _rate(point.misidentification, rates.misidentification[group, place], people, in_group=group > 0),
         gain,
     )
 
 
-def _people(measured: Measured, group: int) -> int:
-    """How many people a group's searches show."""
+def _people(measured: Measured, group: int = 0) -> int:
+    """How many people the mated searches show, or those of a group."""
+    if not group:
+        return len(np.unique(measured.people))
     return len(np.unique(measured.people[list(measured.groups.values())[group - 1]]))
 
 
@@ -259,19 +265,30 @@ def _group(measured: Measured, reference: Measured | None, place: int, name: str
         name,
         people,
         int(measured.groups[name].sum()),
-        _figure(rank_k(_of_group(measured, place), 1), measured.replicates.ranks[place, 0], people),
+        _rate(rank_k(_of_group(measured, place), 1), measured.replicates.ranks[place, 0], people, in_group=True),
         _points(measured, reference, place),
     )
 
 
 def _size(size: int, measured: Measured, reference: Measured | None) -> Group:
+    people = _people(measured)
     return Group(
         str(size),
-        len(np.unique(measured.people)),
+        people,
         len(measured.people),
-        _figure(rank_k(measured.searches, 1), measured.replicates.ranks[0, 0]),
+        _rate(rank_k(measured.searches, 1), measured.replicates.ranks[0, 0], people),
         _points(measured, reference),
     )
+
+
+def _rate(estimate: float, replicates: npt.NDArray[np.float64], people: int, *, in_group: bool = False) -> Figure:
+    """A share of searches with its bounds; without any case, or without any other, up to three in so many people."""
+    figure = _figure(estimate, replicates, people if in_group else None)
+    if figure.low == figure.high == figure.value == 0:
+        return replace(figure, high=rule_of_three(people))
+    if figure.low == figure.high == figure.value == 1:
+        return replace(figure, low=1 - rule_of_three(people))
+    return figure
 
 
 def _figure(estimate: float, replicates: npt.NDArray[np.float64], people: int | None = None) -> Figure:

@@ -85,7 +85,7 @@ def bench(
         data(plain(result))
     else:
         print_tables(result)
-    say(f"{out}: make it readable with: facerec report {out}")
+    say(f"{out}: make it readable with: facerec report {out} --out {out}.html")
 
 
 def _numbers(text: str, kind: Callable[[str], float], option: str, such_as: str) -> tuple:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from facerec_oltr.bench.results import ChosenBy, Figure, Point, SearchResult
 from facerec_oltr.metrics.calibration import needed_searches
+from facerec_oltr.metrics.intervals import rule_of_three
 from facerec_oltr.report.bench.choice import COSINE, ENOUGH_LET_IN, HEADLINE, fair_point, key_of, let_in_at, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.plots.gains import gain_of
@@ -186,11 +187,12 @@ def _realised(name: str, of_set: Sequence[SearchResult], headline: float) -> Ite
 
 def _nobody_let_in(name: str, of_set: Sequence[SearchResult]) -> Iterable[str]:
     """The rule of three, where a bootstrap of nothing finds nothing."""
-    searches = part(of_set[0], "strangers").templates
-    if searches and any(p.fpir.value == 0 for s in of_set for p in s.points if p.chosen_by == "calibration"):
+    strangers = part(of_set[0], "strangers")
+    if strangers.templates and any(p.fpir.value == 0 for s in of_set for p in s.points if p.chosen_by == "calibration"):
         yield (
-            f"{name}: where the realised FPIR is 0, none of {_searches(searches)} was let in; even if each were of "
-            f"another stranger, up to {100 * min(1, 3 / searches):.2g} % could not be excluded (rule of three)."
+            f"{name}: where the realised FPIR is 0, none of {_searches(strangers.templates)} of "
+            f"{plural(strangers.people, 'stranger')} was let in; up to {100 * rule_of_three(strangers.people):.2g} % "
+            "cannot be excluded (rule of three, over people)."
         )
 
 

@@ -334,6 +334,14 @@ def test_shot_groups_are_parts_of_the_whole_at_its_thresholds() -> None:
             check_point(point, chosen, figures["strangers"], whole.threshold, group.people)
 
 
+def test_where_nobody_is_let_in_the_bound_is_the_rule_of_three_over_people() -> None:
+    """By hand: none of the 33 searches of 14 strangers; drawing them anew would find none for certain."""
+    protocol, features = small_world()
+    point = measured(protocol, features, "cosine")[0][1].point(0.05)
+    assert point is not None and (point.fpir.value, point.fpir.low) == (0, 0)
+    assert point.fpir.high == pytest.approx(3 / 14)
+
+
 def test_a_gain_is_paired_with_the_cosine_at_its_own_threshold() -> None:
     protocol, features = small_world()
     cosine, centroid = (measured(protocol, features, rule)[0] for rule in ("cosine", "centroid"))
