@@ -14,13 +14,14 @@ The figures go to lfw_open_set.json, and the page to docs/lfw_open_set.md; no ph
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from benchmarks.lfw_gallery import DETECTORS, MODEL, facerec, unpack
 from recordio_tools.whole import write_whole
 
 RULES = (
-    "cosine,centroid,reachability,nac,negative_cohort,adaptive_snorm:least_people=100,extreme_value,"
+    "cosine,centroid,reachability,nac,negative_cohort,adaptive_snorm:least_people=100:top=100,extreme_value,"
     "extreme_value:tail=50"
 )
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,8 @@ def measure(protocol: Path, photos: Path, out: Path, models: dict[str, str], det
         "bench", protocol, "--images", photos, *named, *found, "--scores", RULES, "--fpir", "0.01,0.1", "--out", folder,
         "--cache", out / "cache", "--no-faces", "--force", "--json",
     )  # fmt: skip
+    if not (folder / "results.json").exists():
+        sys.exit(f"{folder}: was not measured")
     return folder
 
 
