@@ -245,6 +245,7 @@ class _Enrolment:
                     person.name,
                     enrolment.outcome,
                     enrolment.owner,
+                    _why_not(one.photo.path, person.name) if enrolment.outcome is Outcome.NOT_THEM else None,
                     looks_like=like,
                     looks_like_score=score,
                 )
@@ -305,7 +306,7 @@ class _Enrolment:
         vectors = np.array([one.template.vector for one in judged if one.template is not None])
         found: dict[int, tuple[str, float]] = {}
         for place, candidates in zip(places, self.gallery.search(vectors, k=2), strict=True):
-            others = [c for c in candidates if c.name != name]
+            others = [c for c in candidates if c.name != name and not c.refused]
             if not others or others[0].score < self.guard.lookalike:
                 continue
             found[place] = (others[0].name, others[0].score)
@@ -329,6 +330,10 @@ def the_face_of(faces: Sequence[Face]) -> Face | None:
     if len(areas) > 1 and areas[-1][0] < _LARGER * areas[-2][0]:
         return None
     return faces[areas[-1][1]] if areas else None
+
+
+def _why_not(path: Path, name: str) -> str:
+    return f"{path}: it is said not to be {name!r}; if it is, take that back first: facerec gallery unreject"
 
 
 def _boxes(faces: Iterable[Face]) -> Iterator[tuple[float, float, float, float]]:

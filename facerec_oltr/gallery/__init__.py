@@ -6,6 +6,8 @@
 - ``encryption``: keys, and vectors at rest, plain or encrypted.
 - ``index``: exact search over float32 vectors; add, remove, search(vectors, k) -> (scores, ids), equal to
   brute force, ties by lowest id.
+- ``fusing``: how the templates of an identity make one score.
+- ``refusing``: what a face that is said not to be somebody does to a search.
 - ``gallery``: enrol, remove, search fused per identity, keep calibrations.
 """
 

@@ -31,6 +31,8 @@ from facerec_oltr.gallery.records import (
     Fusion,
     GalleryState,
     Ids,
+    NegativeFaces,
+    NewNegative,
     NewTemplate,
     PersonRecord,
     PersonSummary,
@@ -38,6 +40,7 @@ from facerec_oltr.gallery.records import (
     RecordedEmbedder,
     Vectors,
 )
+from facerec_oltr.gallery.refusing import Found, Search, search_respecting
 from facerec_oltr.gallery.store import Clock, SqliteStore
 from facerec_oltr.metrics.impostors import ImpostorSearches, leave_one_out
 
@@ -75,6 +78,7 @@ class Gallery:
         # Where vectors are encrypted they are not written down in clear beside it either.
         folder = None if facts.encrypted else self.path.with_name(f"{self.path.name}.index")
         self._derived = Derived(facts.serial, facts.embedder.dimensions, facts.fusion, folder, index)
+        self._negatives: tuple[int, NegativeFaces] | None = None
 
     @classmethod
     def create(
@@ -245,7 +249,8 @@ class Gallery:
     ) -> list[Enrolment]:
         """Add templates to a name, all or none; when this returns they are on disk.
 
-        A photo that is enrolled already is not enrolled again, and not moved if it stands under another name.
+        A photo that is enrolled already is not enrolled again, and not moved if it stands under another name. One that
+        is said not to be this person is not enrolled as them.
         A name all of whose photos stand elsewhere is not added.
 
         Args:
@@ -260,7 +265,7 @@ class Gallery:
         """
         if not name.strip():
             raise GalleryError("a name must not be empty")
-        self._checked(np.array([t.vector for t in templates], np.float32).reshape(len(templates), -1))
+        self._checked([t.vector for t in templates])
         return self._store.enrol(
             _text(name),
             [replace(t, photo_path=_text(t.photo_path)) for t in templates],
@@ -288,6 +293,38 @@ class Gallery:
             traces |= {"index": self._derived.traces(vectors.reshape(-1, self.embedder.dimensions))}
         return replace(receipt, traces=traces)
 
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:
+        """Keep faces of which somebody says that they are not this person, all or none.
+
+        See ``gallery.refusing`` for what follows from them, and ``facerec_oltr.reject`` for what it may cost.
+
+        Returns:
+            Whether each is new.
+
+        Raises:
+            GalleryError: nobody has the name, or one of the photos is enrolled under it by the same face.
+        """
+        self._checked([n.vector for n in negatives])
+        kept = [replace(n, photo_path=_text(n.photo_path)) for n in negatives]
+        return self._store.reject(self.person(name).summary.name, kept)
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:
+        """Remove such faces for good, by the digests of their photos, of one person or of everybody.
+
+        Raises:
+            GalleryError: nobody has the name, or there is no such face.
+        """
+        whose = None if name is None else self.person(name).summary.name
+        return self._store.unreject(photos, whose, prove=prove)
+
+    def negatives(self) -> NegativeFaces:
+        """All faces that are said not to be somebody."""
+        counter = self._store.negative_changes()
+        if self._negatives is None or self._negatives[0] != counter:
+            # The counter is older than the faces at most: then they are read once more at the next search.
+            self._negatives = counter, self._store.negatives()
+        return self._negatives[1]
+
     def expired(self, today: date | None = None) -> list[str]:
         """Whose day has come."""
         return self._store.expired((today or self._clock().date()).isoformat())
@@ -314,21 +351,30 @@ class Gallery:
             k: how many identities, at least 1.
 
         Returns:
-            One list a probe; equal scores in order of enrolment.
+            One list a probe; equal scores in order of enrolment. Candidates that a negative refuses stand among them,
+            marked, and do not count as one of the k.
         """
-        return self.named(*self.search_numbers(vectors, k))
 
-    def named(self, scores: npt.NDArray[np.floating], identities: Ids) -> list[list[Candidate]]:
-        """Candidates of scores (B, K) and numbers of identities (B, K), in their order."""
-        names = self._store.names(np.unique(identities).tolist())
+        def cosines(probes: Vectors, depth: int) -> tuple[Vectors, Vectors, Ids]:
+            scores, identities = self.search_numbers(probes, depth)
+            return scores, scores, identities
+
+        return self.search_by(cosines, vectors, k)
+
+    def search_by(self, search: Search, vectors: npt.ArrayLike, k: int) -> list[list[Candidate]]:
+        """The same by another search, whose scores need not be cosines."""
+        return self._named(search_respecting(search, self._checked(vectors), k, self.negatives()))
+
+    def _named(self, answers: Sequence[Found]) -> list[list[Candidate]]:
+        names = self._store.names(list({identity for found in answers for identity, _, _ in found}))
         return [
             # Somebody who was erased between the search and the question for names is not a candidate any more.
-            [Candidate(names[i], s) for s, i in zip(row, who, strict=True) if i in names]
-            for row, who in zip(scores.tolist(), identities.tolist(), strict=True)
+            [Candidate(names[identity], score, negative) for identity, score, negative in found if identity in names]
+            for found in answers
         ]
 
     def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, Ids]:
-        """The same as scores (B, K) and numbers of identities (B, K)."""
+        """Scores (B, K) and numbers of identities (B, K), best first, as though there were no negatives."""
         vectors = self._checked(vectors)
         self._derived.refresh(self._store)
         return self._derived.search(vectors, k)
@@ -411,7 +457,7 @@ class Gallery:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return GalleryError(f"{self.path}: nobody is enrolled as {name!r}{hint}")
 
-    def _checked(self, vectors: npt.ArrayLike) -> Vectors:
+    def _checked(self, vectors: npt.ArrayLike | Sequence[Vectors]) -> Vectors:
         vectors = np.asarray(vectors, np.float32)
         dimensions = self.embedder.dimensions
         if vectors.size == 0 and len(vectors) == 0:

@@ -34,26 +34,33 @@ from facerec_oltr.gallery.records import (
     Fusion,
     GalleryFacts,
     GalleryState,
+    NegativeFaces,
+    NegativeRecord,
+    NewNegative,
     NewTemplate,
     PersonRecord,
     PersonSummary,
     Receipt,
     RecordedEmbedder,
     TemplateRecord,
+    Vectors,
 )
 from facerec_oltr.gallery.store.calibrations import calibration_of, calibration_row
 from facerec_oltr.gallery.store.checking import check_file
 from facerec_oltr.gallery.store.connection import one_line, open_file, transaction
 from facerec_oltr.gallery.store.enrolling import enrol, iso_date
 from facerec_oltr.gallery.store.erasure import (
+    Erased,
     backups_holding,
     byte_traces,
     empty_journal,
+    erase_negatives,
     erase_people,
     row_traces,
 )
 from facerec_oltr.gallery.store.following import follow
 from facerec_oltr.gallery.store.made import copy_file, make_file
+from facerec_oltr.gallery.store.rejecting import merge_negatives, negatives_by_photos, negatives_of, reject
 from facerec_oltr.gallery.store.rows import (
     BY_PHOTO,
     AuditRow,
@@ -62,6 +69,7 @@ from facerec_oltr.gallery.store.rows import (
     CohortRow,
     IdentityRow,
     MetaRow,
+    NegativeRow,
     TemplateRow,
     insert,
     read,
@@ -163,7 +171,11 @@ class SqliteStore:
     def people(self) -> list[PersonSummary]:  # noqa: D102
         with self._reading() as db:
             counts = dict(db.execute("SELECT identity, count(*) FROM templates GROUP BY identity"))
-            return [_summary(row, counts.get(row.id, 0)) for row in read(db, IdentityRow, "ORDER BY id")]
+            others = dict(db.execute("SELECT identity, count(*) FROM negatives GROUP BY identity"))
+            return [
+                _summary(row, counts.get(row.id, 0), others.get(row.id, 0))
+                for row in read(db, IdentityRow, "ORDER BY id")
+            ]
 
     def person(self, name: str) -> PersonRecord | None:  # noqa: D102
         with self._reading() as db:
@@ -172,9 +184,12 @@ class SqliteStore:
                 return None
             rows = list(read(db, TemplateRow, "WHERE identity = ? ORDER BY id", (identity.id,)))
             block = self._block(rows)
+            others = negatives_of(db, identity.id)
+            vectors = self._vectors(others)
         return PersonRecord(
-            _summary(identity, len(rows)),
+            _summary(identity, len(rows), len(others)),
             tuple(_template(row, vector) for row, vector in zip(rows, block.vectors, strict=True)),
+            tuple(_negative(row, vector) for row, vector in zip(others, vectors, strict=True)),
         )
 
     def names(self, identities: Sequence[int]) -> dict[int, str]:  # noqa: D102
@@ -216,28 +231,33 @@ class SqliteStore:
                 read anyway. Counts above 0 in places that end in ``-wal`` mean that another process still reads an
                 older state; they go when it ends and the last process closes the gallery.
         """
+        return self._erase("erase", lambda writing: erase_people(writing, names), prove)
+
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:  # noqa: D102
         with self._writing() as writing:
-            before = writing.state
-            erased = erase_people(writing, names)
-            backups = backups_holding(writing.db, erased)
-            counts = {"identities": len(erased.identities), "templates": len(erased.templates)}
-            entry = writing.note("erase", counts)
-            after = writing.state
-        with one_line(self._path):
-            emptied = empty_journal(self._connection)
-            traces = {"rows": row_traces(self._connection, erased)}
-            if prove or not emptied:
-                traces.update(byte_traces(self._connection, self._path, erased))
-        return Receipt(
-            entry.when,
-            counts["identities"],
-            counts["templates"],
-            before,
-            after,
-            traces,
-            backups,
-            entry.chained,
-        )
+            return reject(writing, self._form, name, negatives)
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:  # noqa: D102
+        def work(writing: Writing) -> Erased:
+            whose = None if name is None else writing.known(name).id
+            rows, erased = negatives_by_photos(writing.db, photos, whose), Erased()
+            if not rows:
+                who = "anybody" if name is None else repr(name)
+                raise GalleryError(f"no face of these {len(photos)} photos is said not to be {who}; see: facerec "
+                                   "gallery show")  # fmt: skip
+            erase_negatives(writing, erased, rows)
+            return erased
+
+        return self._erase("unreject", work, prove)
+
+    def negatives(self) -> NegativeFaces:  # noqa: D102
+        with self._reading() as db:
+            rows = list(read(db, NegativeRow, "ORDER BY identity, id"))
+            return NegativeFaces(self._vectors(rows), np.array([row.identity for row in rows], np.int64))
+
+    def negative_changes(self) -> int:  # noqa: D102
+        with self._reading() as db:
+            return read_meta(db).negative_changes
 
     def expired(self, today: str) -> list[str]:  # noqa: D102
         with self._reading() as db:
@@ -260,6 +280,7 @@ class SqliteStore:
             one, other = writing.known(source), writing.known(into)
             templates = list(read(writing.db, TemplateRow, "WHERE identity = ? ORDER BY id", (one.id,)))
             writing.change()
+            merge_negatives(writing, one.id, other.id)
             writing.move_templates(templates, other.id)
             writing.remove_identity(one.id)
             writing.note("merge", {"identities": 2, "templates": len(templates)})
@@ -323,7 +344,7 @@ class SqliteStore:
             rows = list(read(db, CohortRow, "ORDER BY id"))
             if not rows:
                 return None
-            vectors = decoded_vectors([self._form.read(r.vector, r.photo_sha256) for r in rows], self._dimensions)
+            vectors = self._vectors(rows)
         return Cohort(vectors, np.array([r.person for r in rows], np.int64), tuple(r.photo_sha256 for r in rows))
 
     def audit(self) -> list[AuditEntry]:  # noqa: D102
@@ -357,7 +378,8 @@ class SqliteStore:
                 number = writing.db.execute("SELECT coalesce(max(id), 0) + 1 FROM backups").fetchone()[0]
                 m = writing.meta
                 place = str(to.resolve())
-                insert(writing.db, [BackupRow(number, place, writing.when, m.last_identity, m.last_template)])
+                held = (m.last_identity, m.last_template, m.last_negative)
+                insert(writing.db, [BackupRow(number, place, writing.when, *held)])
                 writing.note("backup", {"identities": m.identities, "templates": m.templates})
 
         try:
@@ -366,6 +388,21 @@ class SqliteStore:
             raise GalleryError(
                 f"{to}: there is a file already, and a backup replaces none; give another name"
             ) from error
+
+    def _erase(self, action: str, work: Callable[[Writing], Erased], prove: bool) -> Receipt:
+        with self._writing() as writing:
+            before = writing.state
+            erased = work(writing)
+            backups = backups_holding(writing.db, erased)
+            people, templates, negatives = map(len, (erased.identities, erased.templates, erased.negatives))
+            entry = writing.note(action, {"identities": people, "templates": templates, "negatives": negatives})
+            after = writing.state
+        with one_line(self._path):
+            emptied = empty_journal(self._connection)
+            traces = {"rows": row_traces(self._connection, erased)}
+            if prove or not emptied:
+                traces.update(byte_traces(self._connection, self._path, erased))
+        return Receipt(entry.when, people, templates, before, after, traces, backups, entry.chained, negatives)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -388,9 +425,12 @@ class SqliteStore:
         return Block(
             np.array([row.id for row in rows], np.int64),
             np.array([row.identity for row in rows], np.int64),
-            decoded_vectors([self._form.read(row.vector, row.photo_sha256) for row in rows], self._dimensions),
+            self._vectors(rows),
             np.array([row.quality for row in rows], np.float64),
         )
+
+    def _vectors(self, rows: Sequence[TemplateRow] | Sequence[NegativeRow] | Sequence[CohortRow]) -> Vectors:
+        return decoded_vectors([self._form.read(row.vector, row.photo_sha256) for row in rows], self._dimensions)
 
 
 def _form(meta: MetaRow, key: Key | None) -> VectorForm:
@@ -413,13 +453,17 @@ def _state(meta: MetaRow) -> GalleryState:
     return GalleryState(meta.changes, meta.identities, meta.templates)
 
 
-def _summary(row: IdentityRow, templates: int) -> PersonSummary:
-    return PersonSummary(row.id, row.name, templates, row.created, row.expires, row.consent)
+def _summary(row: IdentityRow, templates: int, negatives: int) -> PersonSummary:
+    return PersonSummary(row.id, row.name, templates, row.created, row.expires, row.consent, negatives)
 
 
 def _template(row: TemplateRow, vector: Any) -> TemplateRecord:
     details = json.loads(row.details)
     return TemplateRecord(row.id, row.photo_sha256, row.photo_path, row.quality, details, row.created, vector)
+
+
+def _negative(row: NegativeRow, vector: Any) -> NegativeRecord:
+    return NegativeRecord(row.id, row.photo_sha256, row.photo_path, row.face, row.created, vector)
 
 
 def _some_at_once(numbers: Sequence[int]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery import Gallery
 from facerec_oltr.gallery.exchange import export_people, import_people, person_as_json
-from facerec_oltr.gallery.records import NewTemplate, Outcome, RecordedEmbedder
+from facerec_oltr.gallery.records import NewNegative, NewTemplate, Outcome, RecordedEmbedder
 
 EMBEDDER = RecordedEmbedder("e", "ab" * 32, 3, 8, "e", "yunet.onnx", "cd" * 32)
 
@@ -41,7 +41,7 @@ def held(gallery):
     people = [person_as_json(gallery.person(name)) for name in gallery.identities()]
     for person in people:
         del person["created"]
-        for one in person["templates"]:
+        for one in (*person["templates"], *person["negatives"]):
             del one["created"]
     return people
 
@@ -55,6 +55,27 @@ def test_there_and_back(gallery, tmp_path):
         assert other.search([[0, 0, 1]], 2) == gallery.search([[0, 0, 1]], 2)
         assert [e.action for e in other.audit()][-1] == "import"
     assert [e.action for e in gallery.audit()][-1] == "export"
+
+
+def test_what_is_said_not_to_be_somebody_goes_along(gallery, tmp_path):
+    faces = [template(n, v) for n, v in ((7, [1, 2, 2]), (8, [0, 1, 0]))]
+    said = [NewNegative(t.vector, t.photo_sha256, t.photo_path, face) for face, t in enumerate(faces, 1)]
+    gallery.reject("Zoë", said)
+    export_people(gallery, tmp_path / "all.jsonl")
+    with Gallery.create(tmp_path / "other.db", EMBEDDER) as other:
+        other.enrol("bob", [template(7, [1, 2, 2])])  # a photo may be bob's and not Zoë's
+        for _ in range(2):
+            import_people(other, tmp_path / "all.jsonl")
+        assert next(p for p in held(other) if p["name"] == "Zoë") == held(gallery)[0]
+        assert [e.facts["negatives"] for e in other.audit() if e.action == "import"] == [2, 0]
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    lines[0]["version"] = 1  # as an older program wrote it
+    for person in lines[1:]:
+        del person["negatives"]
+    (tmp_path / "old.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with Gallery.create(tmp_path / "third.db", EMBEDDER) as third:
+        assert import_people(third, tmp_path / "old.jsonl") == {Outcome.ENROLLED: 3}
+        assert third.person("Zoë").negatives == ()
 
 
 def test_the_file_is_its_owners_alone(gallery, tmp_path):

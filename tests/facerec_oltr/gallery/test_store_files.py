@@ -15,9 +15,10 @@ import pytest
 
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import KEY_VARIABLE, Key, key_from_environment, make_key, read_key
-from facerec_oltr.gallery.records import Calibration, Fusion, GalleryState, NewTemplate, RecordedEmbedder
+from facerec_oltr.gallery.records import Calibration, Fusion, GalleryState, NewNegative, NewTemplate, RecordedEmbedder
 from facerec_oltr.gallery.store import SqliteStore
 from facerec_oltr.gallery.store.migrations import MIGRATIONS, migrate
+from facerec_oltr.gallery.store.rows import checksum
 
 EMBEDDER = RecordedEmbedder("pixels", "ab" * 32, 4, 8, "pixels")
 KEY = Key(bytes(range(32)), "key.bin")
@@ -76,7 +77,10 @@ def test_gallery_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path):
     state = GalleryState(3, 2, 3)
     assert store.calibrations()[0] == Calibration(0.1, 0.75, 0.0625, True, 4, 16, state, "max", "2025-01-05")
     assert [c.measurable for c in store.calibrations()] == [True, False]
-    assert [(e.action, e.facts) for e in store.audit()] == [("migrate", {"from": 1, "to": 2})]
+    assert [(e.action, e.facts) for e in store.audit()] == [
+        ("migrate", {"from": version, "to": version + 1}) for version in range(1, len(MIGRATIONS))
+    ]
+    assert (store.negatives().vectors.shape, store.negative_changes()) == ((0, 4), 0)
     assert store.follow(3, 4) is None  # version 1 remembered nothing
     assert store.follow(5, 4) is not None
     store.enrol("dan", [new("d")])
@@ -95,6 +99,39 @@ def test_migration_that_cannot_be_made_leaves_version_1(tmp_path: Path):
     with pytest.raises(GalleryError) as error:
         SqliteStore.open(tmp_path / "g.db", readonly=True)
     assert "of version 1" in one_line(error)
+
+
+def version_2(path: Path, *, damaged: bool = False) -> None:
+    """A gallery as version 2 left it: version 1 migrated by two, with a backup remembered."""
+    version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:2], now="2025-02-01")
+        row = (1, "/copies/c.db", "2025-02-02", 3, 4)
+        db.execute("INSERT INTO backups VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row) ^ damaged))
+
+
+def test_gallery_of_version_2_is_migrated(tmp_path: Path):
+    version_2(tmp_path / "g.db")
+    store = SqliteStore.open(tmp_path / "g.db")
+    assert store.check() == []
+    assert [e.facts for e in store.audit()] == [
+        {"from": version, "to": version + 1} for version in range(1, len(MIGRATIONS))
+    ]
+    store.reject("ann", [NewNegative(new("x").vector, digest("x"), "x.png")])
+    assert store.unreject([digest("x")]).backups == ()  # it came after the copy
+    assert store.erase(["ann"]).backups == ("/copies/c.db",)
+    assert store.check() == []
+    store.close()
+
+
+def test_damaged_gallery_of_version_2_stays_so(tmp_path: Path):
+    version_2(tmp_path / "g.db", damaged=True)
+    with pytest.raises(GalleryError) as error:
+        SqliteStore.open(tmp_path / "g.db")
+    assert "row 1 of backups is damaged" in one_line(error)
+    with closing(sqlite3.connect(tmp_path / "g.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert not [row for row in db.execute("PRAGMA table_info(backups)") if row[1] == "last_negative"]
 
 
 def test_migrated_and_new_galleries_have_one_schema(tmp_path: Path):
