@@ -238,6 +238,10 @@ class Gallery:
         """Under which name a photo is enrolled, if it is."""
         return self._store.owner(photo_sha256)
 
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:
+        """Under which names photos are enrolled, by digest, in one query; those that are not are left out."""
+        return self._store.owners(photos)
+
     def enrol(
         self,
         name: str,
@@ -404,15 +408,10 @@ class Gallery:
 
     def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
         """The latest calibration, or the latest for this target and this score rule; None where there is none."""
-        fitting = [
-            c
-            for c in self.calibrations()
-            if (target_fpir is None or c.target_fpir == target_fpir) and (rule is None or c.rule == rule)
-        ]
-        return fitting[-1] if fitting else None
+        return self._store.calibration(target_fpir, rule)
 
     def calibrations(self) -> list[Calibration]:
-        """All calibrations, the latest last."""
+        """All calibrations, the latest last; see ``Calibration.maxima`` of those before."""
         return self._store.calibrations()
 
     def is_stale(self, calibration: Calibration) -> bool:

@@ -68,6 +68,10 @@ class Store(Protocol):
         """Under which name a photo is enrolled, if it is."""
         ...
 
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:
+        """Under which names photos are enrolled, by digest; those that are not are left out."""
+        ...
+
     def enrol(
         self,
         name: str,
@@ -160,11 +164,15 @@ class Store(Protocol):
         ...
 
     def save_calibration(self, calibration: Calibration) -> None:
-        """Add a calibration; older ones stay."""
+        """Add a calibration; older ones stay, without their maxima where source, rule and target are the same."""
+        ...
+
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
+        """The latest calibration, or the latest for this target and this score rule; no other is read."""
         ...
 
     def calibrations(self) -> list[Calibration]:
-        """All calibrations, the latest last."""
+        """All calibrations, the latest last; old ones without maxima."""
         ...
 
     def save_cohort(self, cohort: Cohort) -> None:

@@ -308,7 +308,8 @@ class Calibration:
         rule: what makes a score of cosines, see ``facerec_oltr.scoring``.
         expected_fpir: the FPIR of people whom a threshold was not chosen by, from leaving each out in turn.
         upper_fpir: an upper bound of the true FPIR at 95 % confidence, clustered by person.
-        maxima: the best score of each search, rising; of them follows how rare a score is among strangers.
+        maxima: the best score of each search, rising; of them follows how rare a score is among strangers. Empty in the
+            history: a gallery keeps only those of the latest calibration of each source, rule and target.
     """
 
     target_fpir: float

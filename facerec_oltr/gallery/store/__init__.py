@@ -2,7 +2,7 @@
 
 - ``sqlite``: the store itself, one method for each promise of ``protocols.Store``.
 - ``connection``: how the file is opened, for writing or for reading alone; SQLite's errors in one line.
-- ``migrations``, ``second_version``, ``third_version``: its tables, version by version.
+- ``migrations``, ``second_version``, ``third_version``, ``fourth_version``: its tables, version by version.
 - ``rows``: what each row holds, and a checksum over it.
 - ``writing``: one transaction that writes: numbers, counts, remembered moves, audit entries.
 - ``enrolling``, ``rejecting``, ``following``, ``erasure``, ``checking``: the longer promises.

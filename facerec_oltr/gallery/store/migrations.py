@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from facerec_oltr.errors import GalleryError
+from facerec_oltr.gallery.store.fourth_version import fill_fourth_version
 from facerec_oltr.gallery.store.second_version import fill_second_version
 from facerec_oltr.gallery.store.third_version import fill_third_version
 
@@ -181,6 +182,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         fill_third_version,
     ),
+    (fill_fourth_version,),
 )
 
 

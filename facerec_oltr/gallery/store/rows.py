@@ -164,6 +164,13 @@ TABLES: dict[type, str] = {
 # into the expression of the beginning: it would then not know its index again, and read every row.
 BY_PHOTO = "substr(photo_sha256, 1, 8) = substr(?1, 1, 8) AND +photo_sha256 = ?1"
 
+# Photos, given as a list in JSON, with the identities that they are enrolled as.
+OWNERS = """
+    SELECT wanted.value, templates.identity
+    FROM json_each(?1) AS wanted
+    CROSS JOIN templates ON substr(photo_sha256, 1, 8) = substr(wanted.value, 1, 8) AND +photo_sha256 = wanted.value
+"""
+
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 

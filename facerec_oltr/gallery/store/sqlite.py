@@ -45,7 +45,7 @@ from facerec_oltr.gallery.records import (
     TemplateRecord,
     Vectors,
 )
-from facerec_oltr.gallery.store.calibrations import calibration_of, calibration_row
+from facerec_oltr.gallery.store.calibrations import calibration_of, calibration_row, forget_maxima, latest_calibration
 from facerec_oltr.gallery.store.checking import check_file
 from facerec_oltr.gallery.store.connection import one_line, open_file, transaction
 from facerec_oltr.gallery.store.enrolling import enrol, iso_date
@@ -63,6 +63,7 @@ from facerec_oltr.gallery.store.made import copy_file, make_file
 from facerec_oltr.gallery.store.rejecting import merge_negatives, negatives_by_photos, negatives_of, reject
 from facerec_oltr.gallery.store.rows import (
     BY_PHOTO,
+    OWNERS,
     AuditRow,
     BackupRow,
     CalibrationRow,
@@ -194,17 +195,19 @@ class SqliteStore:
 
     def names(self, identities: Sequence[int]) -> dict[int, str]:  # noqa: D102
         with self._reading() as db:
-            return {
-                row.id: row.name
-                for some in _some_at_once(identities)
-                for row in read(db, IdentityRow, f"WHERE id IN ({some})")
-            }
+            return self._names(db, identities)
 
     def owner(self, photo_sha256: str) -> str | None:  # noqa: D102
         tail = f"WHERE id = (SELECT identity FROM templates WHERE {BY_PHOTO})"  # noqa: S608
         with self._reading() as db:
             identity = read_one(db, IdentityRow, tail, (photo_sha256,))
         return identity.name if identity else None
+
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:  # noqa: D102
+        with self._reading() as db:
+            owners = dict(db.execute(OWNERS, (json.dumps(list(photos)),)).fetchall())
+            names = self._names(db, list(owners.values()))
+        return {photo: names[identity] for photo, identity in owners.items()}
 
     def enrol(  # noqa: D102
         self,
@@ -314,9 +317,14 @@ class SqliteStore:
         with self._writing() as writing:
             number = writing.db.execute("SELECT coalesce(max(id), 0) + 1 FROM calibrations").fetchone()[0]
             row = calibration_row(number, calibration)
+            forget_maxima(writing.db, row)
             insert(writing.db, [row])
             facts = {"target_fpir": row.target_fpir, "strangers": row.strangers, "searches": row.searches}
             writing.note("calibrate", facts)
+
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:  # noqa: D102
+        with self._reading() as db:
+            return latest_calibration(db, target_fpir, rule)
 
     def calibrations(self) -> list[Calibration]:  # noqa: D102
         with self._reading() as db:
@@ -403,6 +411,14 @@ class SqliteStore:
             if prove or not emptied:
                 traces.update(byte_traces(self._connection, self._path, erased))
         return Receipt(entry.when, people, templates, before, after, traces, backups, entry.chained, negatives)
+
+    @staticmethod
+    def _names(db: sqlite3.Connection, identities: Sequence[int]) -> dict[int, str]:
+        return {
+            row.id: row.name
+            for some in _some_at_once(identities)
+            for row in read(db, IdentityRow, f"WHERE id IN ({some})")
+        }
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -89,6 +90,9 @@ class ReferenceStore:
             if new.photo_sha256 == photo_sha256:
                 return self._people[who]["name"]
         return None
+
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:
+        return {photo: owner for photo in photos if (owner := self.owner(photo)) is not None}
 
     def enrol(
         self,
@@ -262,8 +266,20 @@ class ReferenceStore:
         return self._block(sorted(t for t, (who, _) in self._templates.items() if who in set(identities)))
 
     def save_calibration(self, calibration: Calibration) -> None:
-        self._calibrations.append(calibration)
+        def replaced(old: Calibration) -> bool:
+            return (old.source, old.rule, old.target_fpir) == (
+                calibration.source,
+                calibration.rule,
+                calibration.target_fpir,
+            )
+
+        older = [replace(old, maxima=()) if replaced(old) else old for old in self._calibrations]
+        self._calibrations = [*older, calibration]
         self.note("calibrate", {})
+
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
+        fitting = [c for c in self._calibrations if target_fpir in (None, c.target_fpir) and rule in (None, c.rule)]
+        return fitting[-1] if fitting else None
 
     def calibrations(self) -> list[Calibration]:
         return list(self._calibrations)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -420,6 +421,45 @@ def test_calibrations_come_back_to_the_last_bit(store: Store):
     for calibration in given:
         store.save_calibration(calibration)
     assert store.calibrations() == given
+
+
+def test_maxima_stay_with_the_latest_of_each_source_rule_and_target(store: Store):
+    assert store.calibration() is None
+    common = {"policy": "max", "created": NOW, "state": GalleryState(7, 3, 9)}
+    given = []
+    kinds: list[tuple[float, Literal["strangers", "gallery"], str]] = [
+        (0.1, "strangers", "cosine"),
+        (0.1, "gallery", "cosine"),
+        (0.1, "strangers", "snorm"),
+        (0.01, "strangers", "cosine"),
+        (0.1, "strangers", "cosine"),
+        (0.01, "strangers", "cosine"),
+        (0.01, "strangers", "cosine"),
+    ]
+    for number, (target, source, rule) in enumerate(kinds):
+        maxima = tuple(np.nextafter(number / 8, range(3)).tolist())
+        one = Calibration(target, 0.5 + number, 0.0, True, 4, 16, source=source, rule=rule, maxima=maxima, **common)
+        store.save_calibration(one)
+        given.append(one)
+        assert store.calibration() == one  # with its maxima
+    kept = store.calibrations()
+    assert [bool(c.maxima) for c in kept] == [False, True, True, False, True, False, True]
+    assert [replace(c, maxima=()) for c in kept] == [replace(c, maxima=()) for c in given]
+    assert store.calibration(0.1) == given[4]
+    assert store.calibration(rule="snorm") == given[2]
+    assert store.calibration(0.1, "cosine") == given[4]
+    assert store.calibration(0.01, "snorm") is None
+    assert store.calibration(0.2) is None
+
+
+def test_owners_of_many_photos(store: Store):
+    enrol(store, "ann", "a", "b")
+    enrol(store, "bob", "c")
+    many = [digest(f"nobody {n}") for n in range(40_000)]  # more than SQLite takes as parameters of one query
+    near = f"{digest('a')[:8]}{digest('b')[8:]}"  # begins as a photo does, and is another
+    wanted = [digest("c"), *many, digest("a"), near, digest("a")]
+    assert store.owners(wanted) == {digest("a"): "ann", digest("c"): "bob"}
+    assert store.owners([]) == {}
 
 
 def test_cohort_is_replaced(store: Store):

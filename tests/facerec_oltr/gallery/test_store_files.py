@@ -134,6 +134,41 @@ def test_damaged_gallery_of_version_2_stays_so(tmp_path: Path):
         assert not [row for row in db.execute("PRAGMA table_info(backups)") if row[1] == "last_negative"]
 
 
+def test_migration_4_keeps_the_newest_maxima_alone(tmp_path: Path):
+    path = tmp_path / "g.db"
+    version_2(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:3], now="2025-03-01")
+        for number, target in enumerate((0.1, 0.01, 0.1, 0.1), 3):
+            row = (number, target, 0.5, 0.0, 1, 4, 16, 3, 2, 3, "max", "then", "strangers", "cosine", None, 0.2)
+            values = (*row, np.full(500, number, "<f8").tobytes())
+            db.execute(f"INSERT INTO calibrations VALUES ({'?, ' * 17}?)", (*values, checksum(values)))
+    with closing(SqliteStore.open(path)) as store:
+        kept = store.calibrations()
+        assert [(c.target_fpir, c.maxima[:1], len(c.maxima)) for c in kept] == [
+            *((0.1, (), 0), (0.01, (), 0), (0.1, (), 0), (0.01, (4.0,), 500), (0.1, (), 0), (0.1, (6.0,), 500)),
+        ]
+        assert {c.upper_fpir for c in kept[2:]} == {0.2}
+        assert store.check() == []
+
+
+def test_identify_reads_one_calibration_of_many(tmp_path: Path):
+    with closing(SqliteStore.create(tmp_path / "g.db", EMBEDDER)) as store:
+        state = GalleryState(1, 1, 1)
+        for number in range(200):
+            store.save_calibration(
+                Calibration(0.1, number, 0.0, True, 4, 16, state, "max", "then", maxima=tuple(range(1000)))
+            )
+        size = store._connection.execute("SELECT sum(length(maxima)) FROM calibrations").fetchone()[0]
+        assert size == 8000  # of one of 200
+        # A damaged row that is not asked for is not read: only the one that is decided by.
+        store._connection.execute("UPDATE calibrations SET threshold = 7 WHERE id = 100")
+        latest = store.calibration(0.1)
+        assert latest is not None
+        assert latest.threshold == 199
+        assert [f.place for f in store.check()] == ["calibrations row 100"]
+
+
 def test_migrated_and_new_galleries_have_one_schema(tmp_path: Path):
     version_1(tmp_path / "old.db")
     SqliteStore.open(tmp_path / "old.db").close()
@@ -256,16 +291,17 @@ def test_photo_is_found_by_its_index_and_not_by_reading_every_row(tmp_path: Path
         store._connection.set_trace_callback(queries.append)
         store.enrol("ann", [new("a")])
         store.owner(digest("a"))
+        store.owners([digest("a"), digest("b")])
         store._connection.set_trace_callback(None)
         plans = [
             [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}")]
             for query in queries
             if "substr" in query
         ]
-    assert len(plans) == 2
+    assert len(plans) == 3
     for plan in plans:
         assert any("templates USING INDEX templates_by_photo" in step for step in plan)
-        assert not any("SCAN" in step for step in plan)
+        assert not any("SCAN" in step and "wanted" not in step for step in plan)
 
 
 def test_text_that_cannot_be_stored_is_one_line(tmp_path: Path):
