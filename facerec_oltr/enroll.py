@@ -1,7 +1,8 @@
 """Photos into a gallery, person by person.
 
 Each person is one transaction, on disk before the next begins. A killed run leaves whole persons, and running it again
-goes on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again.
+goes on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again. People are
+looked at some at a time, about as many as are embedded together, and those searched for lookalikes at once.
 
 A photo becomes a template if there is one face in it, or one that is far larger than all others; if that face is good
 enough; and if it is not unlike the person's other photos. Whatever is refused is reported with the value that was
@@ -21,10 +22,12 @@ from facerec_oltr.faces.extractor import Extractor, Face
 from facerec_oltr.faces.photos import ExtractedPhoto, Progress, extract_photos, people_in
 from facerec_oltr.faces.quality import QualityLimits, faults, weight
 from facerec_oltr.gallery.gallery import Gallery
-from facerec_oltr.gallery.records import NewTemplate, Outcome
+from facerec_oltr.gallery.records import Enrolment, NewTemplate, Outcome
 from facerec_oltr.guard import FEWEST_PEOPLE, Guard
+from facerec_oltr.lookalikes import Lookalikes
 from facerec_oltr.to_enrol import ToEnrol
 
+_TOGETHER = 64  # photos, at least, of people whose lookalikes are searched at once
 _LARGER = 3.0  # times the area of every other face, and a face is what its photo is of
 
 
@@ -172,6 +175,15 @@ class _Judged:
 
 
 @dataclass
+class _Group:
+    """People whose photos are judged together."""
+
+    templates: list[NewTemplate]
+    changing: set[str] = field(default_factory=set)
+    lookalikes: Lookalikes | None = None
+
+
+@dataclass
 class _Enrolment:
     """One run: the people who were there before it, and the guard as it learns."""
 
@@ -193,9 +205,9 @@ class _Enrolment:
         results: list[PhotoResult] = []
         errors: list[str] = []
         unguarded = 0
-        for person in people:
+        for person, judged, group in self._judged(people, photos):
             self._learn()
-            own = self._person(person, list(islice(photos, len(person.paths))))
+            own = self._person(person, judged, group)
             if not any(result.owner == person.name for result in own):
                 why = own[0].reason or f"{own[0].outcome} ({own[0].owner})"
                 errors.append(f"{person.name}: none of {len(own)} photos could be enrolled; the first: {why}")
@@ -214,24 +226,34 @@ class _Enrolment:
             self.guard = Guard.of(self.gallery)
             self._learned_at = size
 
-    def _person(self, person: ToEnrol, photos: Sequence[ExtractedPhoto]) -> list[PhotoResult]:
-        judged = [self._judge(person.name, photo) for photo in photos]
+    def _judged(
+        self, people: Sequence[ToEnrol], photos: Iterator[ExtractedPhoto]
+    ) -> Iterator[tuple[ToEnrol, list[_Judged], _Group]]:
+        """People with their photos, judged each by itself, and the group of people that they belong to."""
+        for together in _groups(people):
+            own = [[self._judge(p.name, photo) for photo in islice(photos, len(p.paths))] for p in together]
+            group = _Group([one.template for judged in own for one in judged if one.template is not None])
+            group.changing = {p.name for p in together} & self._known
+            for person, judged in zip(together, own, strict=True):
+                yield person, judged, group
+
+    def _person(self, person: ToEnrol, judged: Sequence[_Judged], group: _Group) -> list[PhotoResult]:
         if self.guard is not None:
             self._refuse_outliers(person.name, judged)
-            lookalikes = self._lookalikes(person.name, judged)
+            lookalikes = self._lookalikes(person.name, judged, group)
         else:
             lookalikes = {}
         templates = [one.template for one in judged if one.template is not None]
         update = self.policy.known == "update" and bool(templates)
-        done = iter(
+        outcomes = (
             self.gallery.enrol(
                 person.name, templates, consent=person.consent, expires=person.expires, replace_others=update
             )
             if templates
-            else ()
+            else []
         )
-        if templates:
-            self._known.add(person.name)
+        self._remember(person.name, templates, outcomes, group)
+        done = iter(outcomes)
         results = []
         for place, one in enumerate(judged):
             if one.result is not None:
@@ -251,6 +273,20 @@ class _Enrolment:
                 )
             )
         return results
+
+    def _remember(
+        self, name: str, templates: Sequence[NewTemplate], outcomes: Sequence[Enrolment], group: _Group
+    ) -> None:
+        """Let those who follow in the group see whom they may look like."""
+        enrolled = [t for t, e in zip(templates, outcomes, strict=True) if e.outcome is Outcome.ENROLLED]
+        if group.lookalikes is not None and enrolled:
+            if name in self._known:
+                person = self.gallery.person(name)
+                group.lookalikes.enrolled(name, person.templates, person.negatives)
+            else:
+                group.lookalikes.enrolled(name, enrolled)
+        if templates:
+            self._known.add(name)
 
     def _judge(self, name: str, photo: ExtractedPhoto) -> _Judged:
         if photo.reason is not None:
@@ -297,29 +333,39 @@ class _Enrolment:
             if one.result is not None:
                 one.template = None
 
-    def _lookalikes(self, name: str, judged: Sequence[_Judged]) -> dict[int, tuple[str, float]]:
+    def _lookalikes(self, name: str, judged: Sequence[_Judged], group: _Group) -> dict[int, tuple[str, float]]:
         """By place: somebody else who looks like it, and how much; where such are refused, they are marked so."""
         assert self.guard is not None
-        places = [place for place, one in enumerate(judged) if one.template is not None]
-        if self.guard.lookalike is None or not places:
-            return {}
-        vectors = np.array([one.template.vector for one in judged if one.template is not None])
         found: dict[int, tuple[str, float]] = {}
-        for place, candidates in zip(places, self.gallery.search(vectors, k=2), strict=True):
-            others = [c for c in candidates if c.name != name and not c.refused]
-            if not others or others[0].score < self.guard.lookalike:
+        if self.guard.lookalike is None:
+            return found
+        if group.lookalikes is None:  # now, when it is known what a lookalike is
+            group.lookalikes = Lookalikes(self.gallery, group.templates, group.changing)
+        for place, one in enumerate(judged):
+            other = None if one.template is None else group.lookalikes.best_other(one.template, name)
+            if other is None or other.score < self.guard.lookalike:
                 continue
-            found[place] = (others[0].name, others[0].score)
+            found[place] = (other.name, other.score)
             if self.policy.lookalikes == "refuse":
-                one = judged[place]
                 reason = (
-                    f"{one.photo.path}: looks like {others[0].name!r}, who is enrolled: a score of "
-                    f"{others[0].score:.3f}, below {self.guard.lookalike:.3f} is wanted; if both are one person, enrol "
-                    "under that name"
+                    f"{one.photo.path}: looks like {other.name!r}, who is enrolled: a score of {other.score:.3f}, "
+                    f"below {self.guard.lookalike:.3f} is wanted; if both are one person, enrol under that name"
                 )
                 one.result = PhotoResult(one.photo.path, name, Outcome.LOOKS_LIKE, None, reason, *found[place])
                 one.template = None
         return found
+
+
+def _groups(people: Sequence[ToEnrol]) -> Iterator[list[ToEnrol]]:
+    """People in order, so many at a time that they have enough photos together."""
+    group: list[ToEnrol] = []
+    for person in people:
+        group.append(person)
+        if sum(len(p.paths) for p in group) >= _TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def the_face_of(faces: Sequence[Face]) -> Face | None:

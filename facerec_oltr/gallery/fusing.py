@@ -21,9 +21,14 @@ def mean_vectors(vectors: Vectors, of: npt.NDArray[np.integer], weights: npt.NDA
     return (sums / totals[:, None]).astype(np.float32)
 
 
+def fused_rows(vectors: Vectors, qualities: npt.NDArray[np.float64], fusion: Fusion) -> Vectors:
+    """Rows (n, D) or (1, D) of one person's templates (n, D), whose best product with a probe is the score."""
+    if fusion is Fusion.MAX:
+        return vectors
+    weights = qualities if fusion is Fusion.QUALITY else np.ones(len(vectors))
+    return mean_vectors(vectors, np.zeros(len(vectors), np.int64), weights)
+
+
 def fused_score(probe: Vectors, vectors: Vectors, qualities: npt.NDArray[np.float64], fusion: Fusion) -> float:
     """The score of a probe (D,) with one person's templates (n, D), to the last bit as a search gives it."""
-    if fusion is not Fusion.MAX:
-        weights = qualities if fusion is Fusion.QUALITY else np.ones(len(vectors))
-        vectors = mean_vectors(vectors, np.zeros(len(vectors), np.int64), weights)
-    return float(dot_scores(vectors, probe).max())
+    return float(dot_scores(fused_rows(vectors, qualities, fusion), probe).max())
