@@ -65,8 +65,7 @@ def export_people(
             yield _line(person_as_json(gallery.person(name)))
             on_progress(done, len(chosen))
 
-    write_whole(to, lines())
-    to.chmod(0o600)
+    write_whole(to, lines(), private=True)
     gallery.note("export", {"identities": len(chosen)})
     return len(chosen)
 

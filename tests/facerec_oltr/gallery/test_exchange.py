@@ -83,6 +83,17 @@ def test_the_file_is_its_owners_alone(gallery, tmp_path):
     assert stat.S_IMODE((tmp_path / "all.jsonl").stat().st_mode) == 0o600
 
 
+def test_the_file_was_never_anybody_elses(gallery, tmp_path):
+    modes = []
+
+    def look(done, total):
+        [part] = [p for p in tmp_path.iterdir() if p.name.startswith(".all.jsonl")]
+        modes.append(stat.S_IMODE(part.stat().st_mode))
+
+    export_people(gallery, tmp_path / "all.jsonl", on_progress=look)
+    assert modes == [0o600] * 2
+
+
 def test_one_person(gallery, tmp_path):
     assert export_people(gallery, tmp_path / "one.jsonl", ["bob"]) == 1
     head, bob = map(json.loads, (tmp_path / "one.jsonl").read_text().splitlines())
