@@ -9,71 +9,26 @@ enough; and if it is not unlike the person's other photos. Whatever is refused i
 measured and the limit. A face that looks like somebody else who is enrolled is reported too, and refused if asked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.extractor import Extractor, Face
+from facerec_oltr.faces.extractor import Extractor
 from facerec_oltr.faces.photos import ExtractedPhoto, Progress, extract_photos, people_in
-from facerec_oltr.faces.quality import QualityLimits, faults, weight
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.gallery.records import Enrolment, NewTemplate, Outcome
 from facerec_oltr.guard import FEWEST_PEOPLE, Guard
+from facerec_oltr.judging import Judged, PhotoResult, Policy, judge
 from facerec_oltr.lookalikes import Lookalikes
 from facerec_oltr.to_enrol import ToEnrol
 
+__all__ = ["EnrollReport", "PhotoResult", "Policy", "enroll", "enroll_folder", "enroll_photos"]
+
 _TOGETHER = 64  # photos, at least, of people whose lookalikes are searched at once
-_LARGER = 3.0  # times the area of every other face, and a face is what its photo is of
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How photos are judged, and what happens to people who are enrolled already.
-
-    Attributes:
-        limits: of quality; the extractor's if None, which are none for photos that are taken as aligned crops.
-        guard: whether faces unlike their person's other photos are refused, and lookalikes reported.
-        lookalikes: what happens to a face that looks like somebody else: enrolled and reported, or refused.
-        known: what happens to people who are enrolled already: new photos are added (``add``), they are left as they
-            are (``skip``), or they have exactly the given photos afterwards (``update``).
-    """
-
-    limits: QualityLimits | None = None
-    guard: bool = True
-    lookalikes: Literal["report", "refuse"] = "report"
-    known: Literal["add", "skip", "update"] = "add"
-
-
-@dataclass(frozen=True)
-class PhotoResult:
-    """What became of a photo.
-
-    Attributes:
-        path: the photo.
-        name: under which name it was to be enrolled.
-        outcome: see ``Outcome``.
-        owner: under which name it stands in the gallery now; None if under none.
-        reason: why it was not enrolled, in one line, with the measured value and the limit.
-        looks_like: somebody else who is enrolled and looks like it; None where nobody does.
-        looks_like_score: how much.
-    """
-
-    path: Path
-    name: str
-    outcome: Outcome
-    owner: str | None = None
-    reason: str | None = None
-    looks_like: str | None = None
-    looks_like_score: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``."""
-        return {**vars(self), "path": str(self.path), "outcome": self.outcome.value}
 
 
 @dataclass(frozen=True)
@@ -166,15 +121,6 @@ def enroll(
 
 
 @dataclass
-class _Judged:
-    """A photo on its way: what became of it, or the template that it is to become."""
-
-    photo: ExtractedPhoto
-    result: PhotoResult | None = None
-    template: NewTemplate | None = None
-
-
-@dataclass
 class _Group:
     """People whose photos are judged together."""
 
@@ -228,16 +174,17 @@ class _Enrolment:
 
     def _judged(
         self, people: Sequence[ToEnrol], photos: Iterator[ExtractedPhoto]
-    ) -> Iterator[tuple[ToEnrol, list[_Judged], _Group]]:
+    ) -> Iterator[tuple[ToEnrol, list[Judged], _Group]]:
         """People with their photos, judged each by itself, and the group of people that they belong to."""
+        limits = self.policy.limits or self.extractor.limits
         for together in _groups(people):
-            own = [[self._judge(p.name, photo) for photo in islice(photos, len(p.paths))] for p in together]
+            own = [[judge(p.name, photo, limits) for photo in islice(photos, len(p.paths))] for p in together]
             group = _Group([one.template for judged in own for one in judged if one.template is not None])
             group.changing = {p.name for p in together} & self._known
             for person, judged in zip(together, own, strict=True):
                 yield person, judged, group
 
-    def _person(self, person: ToEnrol, judged: Sequence[_Judged], group: _Group) -> list[PhotoResult]:
+    def _person(self, person: ToEnrol, judged: Sequence[Judged], group: _Group) -> list[PhotoResult]:
         if self.guard is not None:
             self._refuse_outliers(person.name, judged)
             lookalikes = self._lookalikes(person.name, judged, group)
@@ -288,30 +235,7 @@ class _Enrolment:
         if templates:
             self._known.add(name)
 
-    def _judge(self, name: str, photo: ExtractedPhoto) -> _Judged:
-        if photo.reason is not None:
-            return _refused(photo, name, Outcome.UNREADABLE, photo.reason)
-        if photo.owner is not None:
-            outcome = Outcome.ALREADY if photo.owner == name else Outcome.OTHER
-            return _Judged(photo, PhotoResult(photo.path, name, outcome, photo.owner))
-        if not photo.faces:
-            return _refused(photo, name, Outcome.NO_FACE, f"{photo.path}: no face was found in it")
-        face = the_face_of(photo.faces)
-        if face is None:
-            reason = (
-                f"{photo.path}: {len(photo.faces)} faces, and none is {_LARGER:g} times as large as every other one; "
-                "cut out the face that is meant"
-            )
-            return _refused(photo, name, Outcome.SEVERAL_FACES, reason)
-        wrong = faults(face.quality, self.policy.limits or self.extractor.limits)
-        if wrong:
-            return _refused(photo, name, Outcome.POOR, f"{photo.path}: {'; '.join(wrong)}")
-        details = {"box": [round(side, 1) for side in face.found.box], **face.quality.to_json()}
-        return _Judged(
-            photo, None, NewTemplate(face.vector, photo.sha256, str(photo.path), weight(face.quality), details)
-        )
-
-    def _refuse_outliers(self, name: str, judged: Sequence[_Judged]) -> None:
+    def _refuse_outliers(self, name: str, judged: Sequence[Judged]) -> None:
         assert self.guard is not None
         new = [one for one in judged if one.template is not None]
         vectors = [one.template.vector for one in new if one.template is not None]
@@ -333,7 +257,7 @@ class _Enrolment:
             if one.result is not None:
                 one.template = None
 
-    def _lookalikes(self, name: str, judged: Sequence[_Judged], group: _Group) -> dict[int, tuple[str, float]]:
+    def _lookalikes(self, name: str, judged: Sequence[Judged], group: _Group) -> dict[int, tuple[str, float]]:
         """By place: somebody else who looks like it, and how much; where such are refused, they are marked so."""
         assert self.guard is not None
         found: dict[int, tuple[str, float]] = {}
@@ -368,23 +292,5 @@ def _groups(people: Sequence[ToEnrol]) -> Iterator[list[ToEnrol]]:
         yield group
 
 
-def the_face_of(faces: Sequence[Face]) -> Face | None:
-    """The face that a photo is of: the only one, or one three times as large as every other; None if there is none."""
-    areas = sorted(
-        ((right - left) * (bottom - top), place) for place, (left, top, right, bottom) in enumerate(_boxes(faces))
-    )
-    if len(areas) > 1 and areas[-1][0] < _LARGER * areas[-2][0]:
-        return None
-    return faces[areas[-1][1]] if areas else None
-
-
 def _why_not(path: Path, name: str) -> str:
     return f"{path}: it is said not to be {name!r}; if it is, take that back first: facerec gallery unreject"
-
-
-def _boxes(faces: Iterable[Face]) -> Iterator[tuple[float, float, float, float]]:
-    return (face.found.box for face in faces)
-
-
-def _refused(photo: ExtractedPhoto, name: str, outcome: Outcome, reason: str) -> _Judged:
-    return _Judged(photo, PhotoResult(photo.path, name, outcome, reason=reason))

@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.deciding import COSINE
-from facerec_oltr.enroll import the_face_of
 from facerec_oltr.errors import DataError
 from facerec_oltr.faces.extractor import Extractor
 from facerec_oltr.faces.photos import ExtractedPhoto, extract_photos
 from facerec_oltr.gallery.fusing import fused_score
 from facerec_oltr.gallery.gallery import Gallery
 from facerec_oltr.gallery.records import Fusion, NewNegative, TemplateRecord
+from facerec_oltr.judging import the_face_of
 from facerec_oltr.metrics.exact import dot_scores
 
 _BEGINNING = 8  # digits of a digest that are enough to name a photo

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_oltr.enroll import Policy, enroll, enroll_folder, enroll_photos, the_face_of
+from facerec_oltr.enroll import Policy, enroll, enroll_folder, enroll_photos
 from facerec_oltr.errors import DataError
 from facerec_oltr.faces.extractor import Extractor, Face
 from facerec_oltr.faces.found import FoundFace
@@ -14,6 +14,7 @@ from facerec_oltr.faces.quality import Quality, QualityLimits
 from facerec_oltr.gallery import Gallery
 from facerec_oltr.gallery.records import Fusion, NewNegative, NewTemplate, Outcome
 from facerec_oltr.guard import Guard
+from facerec_oltr.judging import the_face_of
 from facerec_oltr.to_enrol import ToEnrol
 
 from .conftest import AngleEmbedder, angles, write_photo
