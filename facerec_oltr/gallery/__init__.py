@@ -8,7 +8,8 @@
   brute force, ties by lowest id.
 - ``fusing``: how the templates of an identity make one score.
 - ``refusing``: what a face that is said not to be somebody does to a search.
-- ``gallery``: enrol, remove, search fused per identity, keep calibrations.
+- ``searched``: who is enrolled, and who a probe looks like; ``made_by``: by which embedder and detector.
+- ``gallery``: the same opened, and all that changes it: enrol, remove, keep calibrations.
 """
 
 from facerec_oltr.gallery.gallery import Gallery

@@ -4,7 +4,6 @@ The store is the truth; the index is derived from it and follows what other proc
 is fused over its templates before identities are ranked.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -12,39 +11,25 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from facerec_oltr.embedder import EmbedderFacts
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import Key
-from facerec_oltr.gallery.index import Derived
+from facerec_oltr.gallery.made_by import check_made_by, recorded
 from facerec_oltr.gallery.protocols import Store
 from facerec_oltr.gallery.records import (
-    NO_DETECTOR,
     AuditEntry,
-    Block,
     Calibration,
-    Candidate,
     Cohort,
     Enrolment,
     Finding,
     Fusion,
-    GalleryState,
-    Ids,
-    NegativeFaces,
     NewNegative,
     NewTemplate,
-    PersonRecord,
-    PersonSummary,
     Receipt,
-    RecordedEmbedder,
-    Vectors,
 )
-from facerec_oltr.gallery.refusing import Found, Search, search_respecting
+from facerec_oltr.gallery.searched import Searched, plain_text
 from facerec_oltr.gallery.store import Clock, SqliteStore
-from facerec_oltr.metrics.impostors import ImpostorSearches, leave_one_out
-
-_UNIT = 1e-3  # how far from 1 the length of a vector may be
 
 
 def now() -> datetime:
@@ -52,7 +37,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Gallery:
+class Gallery(Searched):
     """An open gallery, and a context manager. Get one by ``create``, ``open`` or ``open_or_create``.
 
     Each process and each thread opens its own.
@@ -70,15 +55,9 @@ class Gallery:
     """
 
     def __init__(self, store: Store, clock: Clock = now, *, index: str | None = None, readonly: bool = False) -> None:
-        self._store = store
+        super().__init__(store, index)
         self._clock = clock
         self.readonly = readonly
-        self.path = store.path
-        self.facts = facts = store.facts()
-        # Where vectors are encrypted they are not written down in clear beside it either.
-        folder = None if facts.encrypted else self.path.with_name(f"{self.path.name}.index")
-        self._derived = Derived(facts.serial, facts.embedder.dimensions, facts.fusion, folder, index)
-        self._negatives: tuple[int, NegativeFaces] | None = None
 
     @classmethod
     def create(
@@ -178,34 +157,9 @@ class Gallery:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def store(self) -> Store:
-        """The truth, for what is asked of it alone."""
-        return self._store
-
-    @property
-    def index(self) -> Derived:
-        """The search index, for what is asked of it alone."""
-        return self._derived
-
-    @property
-    def embedder(self) -> RecordedEmbedder:
-        """The embedder it was made with; vectors of another cannot be compared with its own."""
-        return self.facts.embedder
-
     def check_embedder(self, embedder: EmbedderFacts) -> None:
         """Refuse an embedder or a detector that did not make this gallery: its vectors mean something else."""
-        given, mine = recorded(embedder), self.embedder
-        if (given.fingerprint, given.dimensions) != (mine.fingerprint, mine.dimensions):
-            raise GalleryError(
-                f"{self.path}: made with embedder {mine}, not with {given}; "
-                "give the model it was made with, or enrol into a new gallery"
-            )
-        if given.detector_fingerprint != mine.detector_fingerprint:
-            raise GalleryError(
-                f"{self.path}: its faces were found by {_detector(mine)}, not by {_detector(given)}, and lie "
-                "differently in their crops; give the detector it was made with, or enrol into a new gallery"
-            )
+        check_made_by(self.path, self.embedder, embedder)
 
     def check_fusion(self, fusion: Fusion | None) -> None:
         """Refuse another fusion than the gallery was made with; None is any."""
@@ -214,33 +168,6 @@ class Gallery:
                 f"{self.path}: fuses templates by {self.facts.fusion}, not by {fusion}; leave it out, or make a new "
                 "gallery"
             )
-
-    def identities(self) -> dict[str, int]:
-        """How many templates each name has, in order of enrolment."""
-        return {person.name: person.templates for person in self.people()}
-
-    def people(self) -> list[PersonSummary]:
-        """Everybody, in order of enrolment."""
-        return self._store.people()
-
-    def person(self, name: str) -> PersonRecord:
-        """All that is held on somebody.
-
-        Raises:
-            GalleryError: nobody is enrolled under this name.
-        """
-        record = self._store.person(_text(name))
-        if record is None:
-            raise self._nobody(name)
-        return record
-
-    def owner(self, photo_sha256: str) -> str | None:
-        """Under which name a photo is enrolled, if it is."""
-        return self._store.owner(photo_sha256)
-
-    def owners(self, photos: Sequence[str]) -> dict[str, str]:
-        """Under which names photos are enrolled, by digest, in one query; those that are not are left out."""
-        return self._store.owners(photos)
 
     def enrol(
         self,
@@ -271,8 +198,8 @@ class Gallery:
             raise GalleryError("a name must not be empty")
         self._checked([t.vector for t in templates])
         return self._store.enrol(
-            _text(name),
-            [replace(t, photo_path=_text(t.photo_path)) for t in templates],
+            plain_text(name),
+            [replace(t, photo_path=plain_text(t.photo_path)) for t in templates],
             consent=consent,
             expires=expires.isoformat() if expires else None,
             replace=replace_others,
@@ -309,7 +236,7 @@ class Gallery:
             GalleryError: nobody has the name, or one of the photos is enrolled under it by the same face.
         """
         self._checked([n.vector for n in negatives])
-        kept = [replace(n, photo_path=_text(n.photo_path)) for n in negatives]
+        kept = [replace(n, photo_path=plain_text(n.photo_path)) for n in negatives]
         return self._store.reject(self.person(name).summary.name, kept)
 
     def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:
@@ -321,14 +248,6 @@ class Gallery:
         whose = None if name is None else self.person(name).summary.name
         return self._store.unreject(photos, whose, prove=prove)
 
-    def negatives(self) -> NegativeFaces:
-        """All faces that are said not to be somebody."""
-        counter = self._store.negative_changes()
-        if self._negatives is None or self._negatives[0] != counter:
-            # The counter is older than the faces at most: then they are read once more at the next search.
-            self._negatives = counter, self._store.negatives()
-        return self._negatives[1]
-
     def expired(self, today: date | None = None) -> list[str]:
         """Whose day has come."""
         return self._store.expired((today or self._clock().date()).isoformat())
@@ -337,70 +256,11 @@ class Gallery:
         """Give somebody another name, which nobody has."""
         if not new.strip():
             raise GalleryError("a name must not be empty")
-        self._store.rename(self.person(old).summary.name, _text(new))
+        self._store.rename(self.person(old).summary.name, plain_text(new))
 
     def merge(self, source: str, into: str) -> int:
         """Give one person's templates to another and remove the first; returns how many templates moved."""
         return self._store.merge(self.person(source).summary.name, self.person(into).summary.name)
-
-    def state(self) -> GalleryState:
-        """The size now, and the counter that every change raises."""
-        return self._store.state()
-
-    def search(self, vectors: npt.ArrayLike, k: int = 2) -> list[list[Candidate]]:
-        """The k identities most like each probe, best first; fewer where fewer are enrolled.
-
-        Args:
-            vectors: (B, D), of length 1.
-            k: how many identities, at least 1.
-
-        Returns:
-            One list a probe; equal scores in order of enrolment. Candidates that a negative refuses stand among them,
-            marked, and do not count as one of the k.
-        """
-
-        def cosines(probes: Vectors, depth: int) -> tuple[Vectors, Vectors, Ids]:
-            scores, identities = self.search_numbers(probes, depth)
-            return scores, scores, identities
-
-        return self.search_by(cosines, vectors, k)
-
-    def search_by(self, search: Search, vectors: npt.ArrayLike, k: int) -> list[list[Candidate]]:
-        """The same by another search, whose scores need not be cosines."""
-        return self._named(search_respecting(search, self._checked(vectors), k, self.negatives()))
-
-    def _named(self, answers: Sequence[Found]) -> list[list[Candidate]]:
-        names = self._store.names(list({identity for found in answers for identity, _, _ in found}))
-        return [
-            # Somebody who was erased between the search and the question for names is not a candidate any more.
-            [Candidate(names[identity], score, negative) for identity, score, negative in found if identity in names]
-            for found in answers
-        ]
-
-    def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, Ids]:
-        """Scores (B, K) and numbers of identities (B, K), best first, as though there were no negatives."""
-        vectors = self._checked(vectors)
-        self._derived.refresh(self._store)
-        return self._derived.search(vectors, k)
-
-    def search_others(self, vectors: Vectors, identities: Ids) -> ImpostorSearches:
-        """Templates (n, D) of enrolled people (n,), each searched among everybody else.
-
-        Raises:
-            MetricError: the templates are of fewer than two people.
-        """
-        return leave_one_out(
-            vectors,
-            identities,
-            search=lambda vectors: self.search_numbers(vectors, 2),
-            rng=np.random.default_rng(),  # nothing is left to draw
-        )
-
-    def drawn(self, most_people: int, seed: int = 0) -> Block:
-        """The templates of so many people at most, drawn by a seed."""
-        people = self.people()
-        drawn = np.random.default_rng(seed).permutation(len(people))[:most_people]
-        return self._store.templates_of([people[i].number for i in drawn])
 
     def save_calibration(self, calibration: Calibration) -> None:
         """Keep a threshold with all that it holds for."""
@@ -450,45 +310,3 @@ class Gallery:
     def backup(self, to: str | Path) -> None:
         """Write a whole copy of the store to a place where nothing is; the index is made anew from it."""
         self._store.backup(Path(to))
-
-    def _nobody(self, name: str) -> GalleryError:
-        near = difflib.get_close_matches(name, self.identities(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return GalleryError(f"{self.path}: nobody is enrolled as {name!r}{hint}")
-
-    def _checked(self, vectors: npt.ArrayLike | Sequence[Vectors]) -> Vectors:
-        vectors = np.asarray(vectors, np.float32)
-        dimensions = self.embedder.dimensions
-        if vectors.size == 0 and len(vectors) == 0:
-            return vectors.reshape(0, dimensions)
-        if vectors.ndim != 2 or vectors.shape[1] != dimensions:
-            raise GalleryError(f"{self.path}: vectors have shape {vectors.shape}, expected (n, {dimensions})")
-        lengths = np.linalg.norm(vectors, axis=1)
-        wrong = lengths[~(np.abs(lengths - 1) <= _UNIT)]
-        if len(wrong):
-            raise GalleryError(f"{self.path}: a vector has length {wrong[0]:.4g}, expected 1; normalise it")
-        return vectors
-
-
-def recorded(embedder: EmbedderFacts) -> RecordedEmbedder:
-    """What a gallery remembers of an embedder, and of the detector that finds faces for it where there is one."""
-    if isinstance(embedder, RecordedEmbedder):
-        return embedder
-    return RecordedEmbedder(
-        embedder.name,
-        embedder.fingerprint,
-        embedder.dimensions,
-        embedder.size,
-        embedder.source,
-        getattr(embedder, "detector_source", NO_DETECTOR),
-        getattr(embedder, "detector_fingerprint", ""),
-    )
-
-
-def _detector(embedder: RecordedEmbedder) -> str:
-    return "nobody: photos were aligned crops" if embedder.detector == NO_DETECTOR else embedder.detector
-
-
-def _text(raw: str) -> str:
-    # A file name that is not valid UTF-8 reaches Python with surrogates, which SQLite cannot hold.
-    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
