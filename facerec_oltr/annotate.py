@@ -11,6 +11,8 @@ from facerec_oltr.identify import Decision
 from recordio_tools.images import Image, decode_photo, encode_rgb, read_image_file
 from recordio_tools.whole import write_whole
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
 _COLOURS = {"accepted": (0, 200, 80), "unknown": (255, 190, 0)}  # told apart by brightness too, and by the words
 _FONT_SHARE = 0.04  # of the picture's shorter side
 _SMALLEST_FONT = 11  # pixels
@@ -31,13 +33,39 @@ def annotate(picture: Image, decisions: Sequence[Decision]) -> Image:
     size = max(_SMALLEST_FONT, round(_FONT_SHARE * min(canvas.size)))
     font = ImageFont.truetype(_font(), size)
     width = max(1, size // 8)
-    for decision in decisions:
-        if decision.box is None:
-            continue
-        colour = _COLOURS[decision.decision]
-        draw.rectangle(_inside(decision.box, canvas.size), outline=colour, width=width)
-        _label(draw, decision, font, colour, canvas.size)
+    boxed = [(decision, decision.box) for decision in decisions if decision.box is not None]
+    for decision, box in boxed:
+        draw.rectangle(_inside(box, canvas.size), outline=_COLOURS[decision.decision], width=width)
+    labels: list[Box] = []
+    for decision, box in boxed:
+        words = words_of(decision)
+        _, _, right, bottom = draw.textbbox((0, 0), words, font=font)
+        label = label_place(box, (right + 4, bottom + 4), canvas.size, labels)
+        labels.append(label)
+        draw.rectangle(label, fill=_COLOURS[decision.decision])
+        draw.text((label[0] + 2, label[1]), words, fill=(0, 0, 0), font=font)
     return np.asarray(canvas)
+
+
+def label_place(box: Box, size: tuple[float, float], canvas: tuple[int, int], labels: Sequence[Box]) -> Box:
+    """Where the label of a face stands: above its box, else as near to it as there is room.
+
+    Args:
+        box: of the face.
+        size: width and height of the label.
+        canvas: width and height of the picture; a label never leaves its left and upper side.
+        labels: those that stand already; the label is over one of them only where it would be everywhere.
+    """
+    left, top, right, bottom = box
+    width, height = size
+    highest, lowest = canvas[1] - height - 1, max(0, min(top - height, canvas[1] - height - 1))
+    columns = [max(0, min(x, canvas[0] - width)) for x in (left, right - width)]
+    steps = [step * (height + 1) for step in range(1, int(canvas[1] // (height + 1)) + 1)]
+    rows = [top - height, bottom + 1, top, bottom - height, *(y for s in steps for y in (lowest - s, bottom + 1 + s))]
+    places = [(x, y, x + width, y + height) for y in rows if 0 <= y <= highest for x in columns]
+    free = (place for place in places if not any(_meet(place, label) for label in labels))
+    fallback = (columns[0], max(0, min(top, max(0, highest))))
+    return next(free, places[0] if places else (*fallback, fallback[0] + width, fallback[1] + height))
 
 
 def write_annotated(picture: Image, decisions: Sequence[Decision], path: Path) -> None:
@@ -98,15 +126,8 @@ def words_of(decision: Decision) -> str:
     return f"{name} {decision.score:.2f}" if decision.score is not None else f"{name}"
 
 
-def _label(draw, decision: Decision, font, colour: tuple[int, int, int], size: tuple[int, int]) -> None:
-    """Above the box where there is room, else inside it at its top; never out of the picture's side."""
-    words = words_of(decision)
-    left, top, _, _ = decision.box or (0, 0, 0, 0)
-    _, _, right, bottom = draw.textbbox((0, 0), words, font=font)
-    x = max(0, min(left, size[0] - right - 4))
-    y = top - bottom - 4 if top - bottom - 4 >= 0 else max(0, top)
-    draw.rectangle((x, y, x + right + 4, y + bottom + 4), fill=colour)
-    draw.text((x + 2, y), words, fill=(0, 0, 0), font=font)
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def _inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:

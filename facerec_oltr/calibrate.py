@@ -101,7 +101,8 @@ def derive(gallery: Gallery, cohort: Cohort, target_fpir: float, rule: str = COS
     """
     state = gallery.state()  # before the searches: what is enrolled meanwhile makes the calibration stale
     compared, judges = split_cohort(cohort) if needs_cohort(rule) else (None, cohort)
-    enrolled = {p for p, photo in zip(judges.people.tolist(), judges.hashes, strict=True) if gallery.owner(photo)}
+    owners = gallery.owners(judges.hashes)
+    enrolled = {p for p, photo in zip(judges.people.tolist(), judges.hashes, strict=True) if photo in owners}
     strangers = ~np.isin(judges.people, list(enrolled))
     maxima = Searcher(gallery, rule, compared).maxima(judges.vectors[strangers])
     return _calibration(gallery, maxima, judges.people[strangers], target_fpir, state, rule, "strangers")

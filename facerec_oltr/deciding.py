@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from facerec_oltr.errors import ConfigError, DataError, GalleryError
 from facerec_oltr.gallery.gallery import Gallery
-from facerec_oltr.gallery.records import Candidate, Cohort, Fusion
+from facerec_oltr.gallery.records import Candidate, Cohort, Fusion, Ids, Vectors
 from facerec_oltr.scoring import CohortFaces, FittedRule, GalleryFaces
 from facerec_oltr.scoring.named import read_rules
 
@@ -21,6 +21,9 @@ _SHORTLIST = 50  # identities that another rule than the cosine may put in anoth
 
 class Searcher:
     """A gallery searched by a score rule, see ``facerec_oltr.scoring``; as it stands when this is made.
+
+    The gallery's negatives refuse candidates by their cosines, whatever the rule, see ``gallery.refusing``; they are
+    not part of the scores.
 
     Args:
         gallery: who is known.
@@ -40,18 +43,31 @@ class Searcher:
     def search(self, vectors: npt.NDArray[np.float32], k: int) -> list[list[Candidate]]:
         """The k best identities of each probe (B, D), best first; equal scores in order of enrolment.
 
-        Other rules than the cosine see the best 50 by cosine at least.
+        Those that a negative refuses stand among them, marked, and do not count as one of the k. Other rules than the
+        cosine see the best 50 by cosine at least.
         """
-        if self._fitted is None or not len(vectors):
-            return self.gallery.search(vectors, k)
+        return self.gallery.search_by(self._search, vectors, k)
+
+    def maxima(self, vectors: npt.NDArray[np.float32]) -> Maxima:
+        """The best score of each probe (B, D), refused or not; -inf where nobody is enrolled.
+
+        Thresholds are chosen by these. What is accepted is a part of what they say, so the FPIR is at most theirs.
+        """
+        if not len(vectors):
+            return np.empty(0)
+        scores, _, _ = self._search(vectors, 1)
+        return scores.max(axis=1, initial=-np.inf).astype(np.float64)
+
+    def _search(self, vectors: npt.NDArray[np.float32], k: int) -> tuple[Vectors, Vectors, Ids]:
+        """Scores (B, k'), falling, with the cosines and the identities that they are of."""
+        if self._fitted is None:
+            cosines, identities = self.gallery.search_numbers(vectors, k)
+            return cosines, cosines, identities
         cosines, identities = self.gallery.search_numbers(vectors, max(k, _SHORTLIST, self._fitted.depth))
         scores = self._fitted.scores(vectors, identities, cosines)
         order = np.lexsort((identities, -scores), axis=1)[:, :k]
-        return self.gallery.named(np.take_along_axis(scores, order, 1), np.take_along_axis(identities, order, 1))
-
-    def maxima(self, vectors: npt.NDArray[np.float32]) -> Maxima:
-        """The best score of each probe (B, D); -inf where nobody is enrolled."""
-        return np.array([found[0].score if found else -np.inf for found in self.search(vectors, 1)], np.float64)
+        best = np.take_along_axis
+        return best(scores, order, 1).astype(np.float32), best(cosines, order, 1), best(identities, order, 1)
 
     def _fit(self, cohort: Cohort | None) -> FittedRule:
         [rule] = read_rules(self.rule).values()
@@ -98,6 +114,11 @@ def false_alarm_rate(score: float, maxima: Maxima) -> float:
     return float((1 + np.count_nonzero(maxima >= score)) / (len(maxima) + 1))
 
 
+def acceptable(candidate: Candidate, threshold: float) -> bool:
+    """Whether a face may be given this name."""
+    return candidate.score >= threshold and not candidate.refused
+
+
 def assign(faces: Sequence[Sequence[Candidate]], threshold: float) -> list[Candidate | None]:
     """For each face of one photo its identity, such that nobody appears twice.
 
@@ -106,12 +127,12 @@ def assign(faces: Sequence[Sequence[Candidate]], threshold: float) -> list[Candi
 
     Args:
         faces: the candidates of each face, best first.
-        threshold: only candidates with a score >= it take part.
+        threshold: only candidates with a score >= it take part, and none that a negative refuses.
 
     Returns:
         A candidate a face; None where none is left.
     """
-    names = sorted({c.name for face in faces for c in face if c.score >= threshold})
+    names = sorted({c.name for face in faces for c in face if acceptable(c, threshold)})
     answers: list[Candidate | None] = [None] * len(faces)
     if not names:
         return answers
@@ -120,7 +141,7 @@ def assign(faces: Sequence[Sequence[Candidate]], threshold: float) -> list[Candi
     place = {name: column for column, name in enumerate(names)}
     for row, face in enumerate(faces):
         for candidate in face:
-            if candidate.score >= threshold:
+            if acceptable(candidate, threshold):
                 # A face at the threshold itself is accepted too, and worth more than one that is not.
                 gains[row, place[candidate.name]] = max(candidate.score - threshold, np.finfo(np.float32).eps)
                 candidates[row, place[candidate.name]] = candidate

@@ -1,76 +1,34 @@
 """Photos into a gallery, person by person.
 
 Each person is one transaction, on disk before the next begins. A killed run leaves whole persons, and running it again
-goes on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again.
+goes on where it stopped: what is enrolled already is known by the hash of its bytes and not embedded again. People are
+looked at some at a time, about as many as are embedded together, and those searched for lookalikes at once.
 
 A photo becomes a template if there is one face in it, or one that is far larger than all others; if that face is good
 enough; and if it is not unlike the person's other photos. Whatever is refused is reported with the value that was
 measured and the limit. A face that looks like somebody else who is enrolled is reported too, and refused if asked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from facerec_oltr.errors import DataError
-from facerec_oltr.faces.extractor import Extractor, Face
+from facerec_oltr.faces.extractor import Extractor
 from facerec_oltr.faces.photos import ExtractedPhoto, Progress, extract_photos, people_in
-from facerec_oltr.faces.quality import QualityLimits, faults, weight
 from facerec_oltr.gallery.gallery import Gallery
-from facerec_oltr.gallery.records import NewTemplate, Outcome
+from facerec_oltr.gallery.records import Enrolment, NewTemplate, Outcome
 from facerec_oltr.guard import FEWEST_PEOPLE, Guard
+from facerec_oltr.judging import Judged, PhotoResult, Policy, judge
+from facerec_oltr.lookalikes import Lookalikes
 from facerec_oltr.to_enrol import ToEnrol
 
-_LARGER = 3.0  # times the area of every other face, and a face is what its photo is of
+__all__ = ["EnrollReport", "PhotoResult", "Policy", "enroll", "enroll_folder", "enroll_photos"]
 
-
-@dataclass(frozen=True)
-class Policy:
-    """How photos are judged, and what happens to people who are enrolled already.
-
-    Attributes:
-        limits: of quality; the extractor's if None, which are none for photos that are taken as aligned crops.
-        guard: whether faces unlike their person's other photos are refused, and lookalikes reported.
-        lookalikes: what happens to a face that looks like somebody else: enrolled and reported, or refused.
-        known: what happens to people who are enrolled already: new photos are added (``add``), they are left as they
-            are (``skip``), or they have exactly the given photos afterwards (``update``).
-    """
-
-    limits: QualityLimits | None = None
-    guard: bool = True
-    lookalikes: Literal["report", "refuse"] = "report"
-    known: Literal["add", "skip", "update"] = "add"
-
-
-@dataclass(frozen=True)
-class PhotoResult:
-    """What became of a photo.
-
-    Attributes:
-        path: the photo.
-        name: under which name it was to be enrolled.
-        outcome: see ``Outcome``.
-        owner: under which name it stands in the gallery now; None if under none.
-        reason: why it was not enrolled, in one line, with the measured value and the limit.
-        looks_like: somebody else who is enrolled and looks like it; None where nobody does.
-        looks_like_score: how much.
-    """
-
-    path: Path
-    name: str
-    outcome: Outcome
-    owner: str | None = None
-    reason: str | None = None
-    looks_like: str | None = None
-    looks_like_score: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``."""
-        return {**vars(self), "path": str(self.path), "outcome": self.outcome.value}
+_TOGETHER = 64  # photos, at least, of people whose lookalikes are searched at once
 
 
 @dataclass(frozen=True)
@@ -163,12 +121,12 @@ def enroll(
 
 
 @dataclass
-class _Judged:
-    """A photo on its way: what became of it, or the template that it is to become."""
+class _Group:
+    """People whose photos are judged together."""
 
-    photo: ExtractedPhoto
-    result: PhotoResult | None = None
-    template: NewTemplate | None = None
+    templates: list[NewTemplate]
+    changing: set[str] = field(default_factory=set)
+    lookalikes: Lookalikes | None = None
 
 
 @dataclass
@@ -193,9 +151,9 @@ class _Enrolment:
         results: list[PhotoResult] = []
         errors: list[str] = []
         unguarded = 0
-        for person in people:
+        for person, judged, group in self._judged(people, photos):
             self._learn()
-            own = self._person(person, list(islice(photos, len(person.paths))))
+            own = self._person(person, judged, group)
             if not any(result.owner == person.name for result in own):
                 why = own[0].reason or f"{own[0].outcome} ({own[0].owner})"
                 errors.append(f"{person.name}: none of {len(own)} photos could be enrolled; the first: {why}")
@@ -214,24 +172,35 @@ class _Enrolment:
             self.guard = Guard.of(self.gallery)
             self._learned_at = size
 
-    def _person(self, person: ToEnrol, photos: Sequence[ExtractedPhoto]) -> list[PhotoResult]:
-        judged = [self._judge(person.name, photo) for photo in photos]
+    def _judged(
+        self, people: Sequence[ToEnrol], photos: Iterator[ExtractedPhoto]
+    ) -> Iterator[tuple[ToEnrol, list[Judged], _Group]]:
+        """People with their photos, judged each by itself, and the group of people that they belong to."""
+        limits = self.policy.limits or self.extractor.limits
+        for together in _groups(people):
+            own = [[judge(p.name, photo, limits) for photo in islice(photos, len(p.paths))] for p in together]
+            group = _Group([one.template for judged in own for one in judged if one.template is not None])
+            group.changing = {p.name for p in together} & self._known
+            for person, judged in zip(together, own, strict=True):
+                yield person, judged, group
+
+    def _person(self, person: ToEnrol, judged: Sequence[Judged], group: _Group) -> list[PhotoResult]:
         if self.guard is not None:
             self._refuse_outliers(person.name, judged)
-            lookalikes = self._lookalikes(person.name, judged)
+            lookalikes = self._lookalikes(person.name, judged, group)
         else:
             lookalikes = {}
         templates = [one.template for one in judged if one.template is not None]
         update = self.policy.known == "update" and bool(templates)
-        done = iter(
+        outcomes = (
             self.gallery.enrol(
                 person.name, templates, consent=person.consent, expires=person.expires, replace_others=update
             )
             if templates
-            else ()
+            else []
         )
-        if templates:
-            self._known.add(person.name)
+        self._remember(person.name, templates, outcomes, group)
+        done = iter(outcomes)
         results = []
         for place, one in enumerate(judged):
             if one.result is not None:
@@ -245,36 +214,28 @@ class _Enrolment:
                     person.name,
                     enrolment.outcome,
                     enrolment.owner,
+                    _why_not(one.photo.path, person.name) if enrolment.outcome is Outcome.NOT_THEM else None,
                     looks_like=like,
                     looks_like_score=score,
                 )
             )
         return results
 
-    def _judge(self, name: str, photo: ExtractedPhoto) -> _Judged:
-        if photo.reason is not None:
-            return _refused(photo, name, Outcome.UNREADABLE, photo.reason)
-        if photo.owner is not None:
-            outcome = Outcome.ALREADY if photo.owner == name else Outcome.OTHER
-            return _Judged(photo, PhotoResult(photo.path, name, outcome, photo.owner))
-        if not photo.faces:
-            return _refused(photo, name, Outcome.NO_FACE, f"{photo.path}: no face was found in it")
-        face = the_face_of(photo.faces)
-        if face is None:
-            reason = (
-                f"{photo.path}: {len(photo.faces)} faces, and none is {_LARGER:g} times as large as every other one; "
-                "cut out the face that is meant"
-            )
-            return _refused(photo, name, Outcome.SEVERAL_FACES, reason)
-        wrong = faults(face.quality, self.policy.limits or self.extractor.limits)
-        if wrong:
-            return _refused(photo, name, Outcome.POOR, f"{photo.path}: {'; '.join(wrong)}")
-        details = {"box": [round(side, 1) for side in face.found.box], **face.quality.to_json()}
-        return _Judged(
-            photo, None, NewTemplate(face.vector, photo.sha256, str(photo.path), weight(face.quality), details)
-        )
+    def _remember(
+        self, name: str, templates: Sequence[NewTemplate], outcomes: Sequence[Enrolment], group: _Group
+    ) -> None:
+        """Let those who follow in the group see whom they may look like."""
+        enrolled = [t for t, e in zip(templates, outcomes, strict=True) if e.outcome is Outcome.ENROLLED]
+        if group.lookalikes is not None and enrolled:
+            if name in self._known:
+                person = self.gallery.person(name)
+                group.lookalikes.enrolled(name, person.templates, person.negatives)
+            else:
+                group.lookalikes.enrolled(name, enrolled)
+        if templates:
+            self._known.add(name)
 
-    def _refuse_outliers(self, name: str, judged: Sequence[_Judged]) -> None:
+    def _refuse_outliers(self, name: str, judged: Sequence[Judged]) -> None:
         assert self.guard is not None
         new = [one for one in judged if one.template is not None]
         vectors = [one.template.vector for one in new if one.template is not None]
@@ -296,44 +257,40 @@ class _Enrolment:
             if one.result is not None:
                 one.template = None
 
-    def _lookalikes(self, name: str, judged: Sequence[_Judged]) -> dict[int, tuple[str, float]]:
+    def _lookalikes(self, name: str, judged: Sequence[Judged], group: _Group) -> dict[int, tuple[str, float]]:
         """By place: somebody else who looks like it, and how much; where such are refused, they are marked so."""
         assert self.guard is not None
-        places = [place for place, one in enumerate(judged) if one.template is not None]
-        if self.guard.lookalike is None or not places:
-            return {}
-        vectors = np.array([one.template.vector for one in judged if one.template is not None])
         found: dict[int, tuple[str, float]] = {}
-        for place, candidates in zip(places, self.gallery.search(vectors, k=2), strict=True):
-            others = [c for c in candidates if c.name != name]
-            if not others or others[0].score < self.guard.lookalike:
+        if self.guard.lookalike is None:
+            return found
+        if group.lookalikes is None:  # now, when it is known what a lookalike is
+            group.lookalikes = Lookalikes(self.gallery, group.templates, group.changing)
+        for place, one in enumerate(judged):
+            other = None if one.template is None else group.lookalikes.best_other(one.template, name)
+            if other is None or other.score < self.guard.lookalike:
                 continue
-            found[place] = (others[0].name, others[0].score)
+            found[place] = (other.name, other.score)
             if self.policy.lookalikes == "refuse":
-                one = judged[place]
                 reason = (
-                    f"{one.photo.path}: looks like {others[0].name!r}, who is enrolled: a score of "
-                    f"{others[0].score:.3f}, below {self.guard.lookalike:.3f} is wanted; if both are one person, enrol "
-                    "under that name"
+                    f"{one.photo.path}: looks like {other.name!r}, who is enrolled: a score of {other.score:.3f}, "
+                    f"below {self.guard.lookalike:.3f} is wanted; if both are one person, enrol under that name"
                 )
                 one.result = PhotoResult(one.photo.path, name, Outcome.LOOKS_LIKE, None, reason, *found[place])
                 one.template = None
         return found
 
 
-def the_face_of(faces: Sequence[Face]) -> Face | None:
-    """The face that a photo is of: the only one, or one three times as large as every other; None if there is none."""
-    areas = sorted(
-        ((right - left) * (bottom - top), place) for place, (left, top, right, bottom) in enumerate(_boxes(faces))
-    )
-    if len(areas) > 1 and areas[-1][0] < _LARGER * areas[-2][0]:
-        return None
-    return faces[areas[-1][1]] if areas else None
+def _groups(people: Sequence[ToEnrol]) -> Iterator[list[ToEnrol]]:
+    """People in order, so many at a time that they have enough photos together."""
+    group: list[ToEnrol] = []
+    for person in people:
+        group.append(person)
+        if sum(len(p.paths) for p in group) >= _TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _boxes(faces: Iterable[Face]) -> Iterator[tuple[float, float, float, float]]:
-    return (face.found.box for face in faces)
-
-
-def _refused(photo: ExtractedPhoto, name: str, outcome: Outcome, reason: str) -> _Judged:
-    return _Judged(photo, PhotoResult(photo.path, name, outcome, reason=reason))
+def _why_not(path: Path, name: str) -> str:
+    return f"{path}: it is said not to be {name!r}; if it is, take that back first: facerec gallery unreject"

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.gallery.gallery import Gallery
-from facerec_oltr.gallery.records import Finding
+from facerec_oltr.gallery.records import Finding, PersonRecord
 from facerec_oltr.metrics.impostors import pair_scores
 
 FEWEST_PEOPLE = 20
@@ -80,19 +80,23 @@ class Guard:
 def suspects(gallery: Gallery) -> list[Finding]:
     """Faces in the gallery that look like somebody else who is enrolled, or unlike their own person's other photos.
 
-    Every template is searched among all others. Both may be right as they are: twins, and a bad photo.
+    Every template is searched among all others. Both may be right as they are: twins, and a bad photo. Two people are
+    not told of if a photo of one is said not to be the other.
     """
     guard, found = Guard.of(gallery), []
     if guard.lookalike is None:
         return [Finding(str(gallery.path), f"cannot be searched for lookalikes ({guard.basis})", "enrol more people")]
     told: set[frozenset[str]] = set()
     for name in gallery.identities():
-        templates = gallery.person(name).templates
+        person = gallery.person(name)
+        templates = person.templates
         vectors = np.array([t.vector for t in templates])
         for place, candidates in enumerate(gallery.search(vectors, k=2)):
             photo = templates[place].photo_path
-            other = next((c for c in candidates if c.name != name), None)
-            if other is not None and other.score >= guard.lookalike and {name, other.name} not in told:
+            other = next((c for c in candidates if c.name != name and not c.refused), None)
+            if other is None or other.score < guard.lookalike or {name, other.name} in told:
+                pass
+            elif not _said_apart(person, gallery.person(other.name)):
                 told.add(frozenset((name, other.name)))
                 found.append(
                     Finding(
@@ -113,6 +117,14 @@ def suspects(gallery: Gallery) -> list[Finding]:
                     )
                 )
     return found
+
+
+def _said_apart(one: PersonRecord, other: PersonRecord) -> bool:
+    """Whether somebody said of a photo of one of them that it is not the other."""
+    return any(
+        {n.photo_sha256 for n in a.negatives} & {t.photo_sha256 for t in b.templates}
+        for a, b in ((one, other), (other, one))
+    )
 
 
 def impostor_pairs(one_each: npt.NDArray[np.float32], share: float) -> float:

@@ -1,7 +1,9 @@
 """Who is in a photo: for every face an enrolled identity, or somebody unknown.
 
-A face is accepted if and only if the score of its best identity is >= the threshold. One person appears once in a
-photo: where two faces would be the same identity, the answer is the best assignment of all faces together.
+A face is accepted if and only if the score of its best identity is >= the threshold. An identity to whom the face may
+not be given, because it is nearer to a face that is said not to be them, is passed over (``gallery.refusing``). One
+person appears once in a photo: where two faces would be the same identity, the answer is the best assignment of all
+faces together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facerec_oltr.deciding import Searcher, assign, false_alarm_rate
+from facerec_oltr.deciding import Searcher, acceptable, assign, false_alarm_rate
 from facerec_oltr.faces.extractor import Extractor
 from facerec_oltr.faces.photos import ExtractedPhoto, Progress, extract_photos
 from facerec_oltr.gallery.gallery import Gallery
@@ -31,7 +33,8 @@ class Decision:
     Attributes:
         photo: where it was found.
         decision: ``accepted`` as the identity, ``unknown``, ``no face``, or ``unreadable``: no probe could be made.
-        identity: the best identity, even if not good enough; None where there is no probe or nobody is enrolled.
+        identity: the best identity, even if not good enough or refused; None where there is no probe or nobody is
+            enrolled.
         score: its score.
         runner_up: the next identity; None where there is none.
         runner_up_score: its score.
@@ -79,7 +82,7 @@ class Decision:
             "runner_up": self.runner_up,
             "runner_up_score": self.runner_up_score,
             "margin": self.margin,
-            "candidates": [{"identity": c.name, "score": c.score} for c in self.candidates],
+            "candidates": [c.to_json() for c in self.candidates],
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.rule.threshold,
             "threshold_from": self.rule.origin,
@@ -108,7 +111,7 @@ def identify(
         paths: photos.
         target_fpir: decide by the latest calibration for this FPIR, instead of the latest of all.
         threshold: decide by this, instead of a calibration.
-        top: how many candidates to tell of each face, at least 2.
+        top: how many candidates to tell of each face, at least 2, and those beside that are refused.
         once: whether one person appears once in a photo.
         on_progress: called with the number of photos done, and of all.
 
@@ -146,16 +149,17 @@ def decide(
         return [Decision(photo.path, "unreadable", None, None, None, None, rule, photo.reason, time=photo.time)]
     if not photo.faces:
         return [Decision(photo.path, "no face", None, None, None, None, rule, time=photo.time)]
-    alone = [found[0] if found and found[0].score >= rule.threshold else None for found in faces]
+    alone = [next((c for c in found if acceptable(c, rule.threshold)), None) for found in faces]
     chosen = assign(faces, rule.threshold) if once and len(faces) > 1 else alone
     decisions = []
     for number, (face, found, answer, first) in enumerate(zip(photo.faces, faces, chosen, alone, strict=True), 1):
         told = answer or (found[0] if found else None)
         others = [candidate for candidate in found if candidate is not told]
         second = others[0] if others else None
-        reason = None
+        ahead = found[: found.index(answer)] if answer else found
+        reasons = [_why_refused(c) for c in ahead if c.negative is not None and c.score >= rule.threshold]
         if first is not None and answer is not first:
-            reason = f"{first.name!r} is another face of this photo"
+            reasons.append(f"{first.name!r} is another face of this photo")
         decisions.append(
             Decision(
                 photo.path,
@@ -165,7 +169,7 @@ def decide(
                 second.name if second else None,
                 second.score if second else None,
                 rule,
-                reason,
+                "; ".join(reasons) or None,
                 number,
                 face.found.box,
                 photo.time,
@@ -174,3 +178,9 @@ def decide(
             )
         )
     return decisions
+
+
+def _why_refused(candidate: Candidate) -> str:
+    return (
+        f"not {candidate.name!r}: nearer to a face that is said not to be them, by a cosine of {candidate.negative:.4f}"
+    )

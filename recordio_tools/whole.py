@@ -14,12 +14,16 @@ from recordio_tools.errors import SourceError
 _MOST_LEFT_OVER = 1000
 
 
-def open_beside(path: Path) -> tuple[BinaryIO, Path]:
-    """A new file in `path`'s folder, open for writing, and its name; rename it to `path` when it is whole."""
+def open_beside(path: Path, *, private: bool = False) -> tuple[BinaryIO, Path]:
+    """A new file in `path`'s folder, open for writing, and its name; rename it to `path` when it is whole.
+
+    A private one is its owner's alone from the beginning on.
+    """
+    mode = 0o600 if private else 0o666
     for attempt in range(_MOST_LEFT_OVER):
         beside = path.with_name(f".{path.name}.{os.getpid()}-{attempt}.tmp")
         with suppress(FileExistsError):
-            return beside.open("xb"), beside
+            return os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb"), beside
     raise SourceError(f"{path.parent}: too many left-over temporary files of {path.name}; remove them")
 
 
@@ -38,9 +42,12 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Put `data`, given at once or in pieces, at `path`; whatever happens, `path` is the old file or the new one."""
-    file, beside = open_beside(path)
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, private: bool = False) -> None:
+    """Put `data`, given at once or in pieces, at `path`; whatever happens, `path` is the old file or the new one.
+
+    A private file is its owner's alone, from its first byte on.
+    """
+    file, beside = open_beside(path, private=private)
     try:
         with file:
             file.writelines([data] if isinstance(data, bytes) else data)

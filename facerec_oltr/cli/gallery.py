@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facerec_oltr.cli._gallery import AsJson, KeyFile, open_gallery, say_notes
+from facerec_oltr.cli._gallery import AsJson, Detector, KeyFile, Model, open_both, open_gallery, say_notes
 from recordio_tools.door import data, printable, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def list_people(gallery: File, key: KeyFile = None, as_json: AsJson = False) -> 
 
     from facerec_oltr.cli._console import console
 
-    shown = Table("name", "templates", "enrolled", "expires", "consent")
+    shown = Table("name", "templates", "not them", "enrolled", "expires", "consent")
     for p in people:
-        cells = (p.name, f"{p.templates:,}", p.created[:10], p.expires or "", p.consent or "")
+        others = f"{p.negatives:,}" if p.negatives else ""
+        cells = (p.name, f"{p.templates:,}", others, p.created[:10], p.expires or "", p.consent or "")
         shown.add_row(*(escape(printable(cell)) for cell in cells))
     console().print(shown)
 
@@ -68,6 +69,72 @@ def show(gallery: File, name: Name, key: KeyFile = None, as_json: AsJson = False
         cells = (t.photo_path, t.created[:10], f"{t.quality:.2f}", measured, t.photo_sha256[:12])
         shown.add_row(*(escape(printable(cell)) for cell in cells))
     console().print(shown)
+    if not person.negatives:
+        return
+    others = Table(title=f"said not to be {escape(printable(s.name))}", title_justify="left")
+    for heading in ("photo", "face", "said", "SHA-256"):
+        others.add_column(heading, overflow="fold")
+    for n in person.negatives:
+        cells = (n.photo_path, str(n.face), n.created[:10], n.photo_sha256[:12])
+        others.add_row(*(escape(printable(cell)) for cell in cells))
+    console().print(others)
+
+
+@app.command(epilog="Example: facerec gallery reject gallery.db ann looks-like-ann.jpg")
+def reject(
+    gallery: File,
+    name: Name,
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos that do not show NAME.")],
+    face: Annotated[
+        int | None, typer.Option(min=1, help="Which face of each, as identify numbers them: the largest is 1.")
+    ] = None,
+    model: Model = None,
+    detector: Detector = None,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of photos that they are not NAME, whatever they look like.
+
+    From then on a face that is nearer to one of them than to NAME is not given that name, but the next best or none.
+    Who else is accepted does not change, nor does the threshold, and strangers are never accepted more often.
+    """
+    from facerec_oltr.reject import reject as run
+
+    opened, extractor = open_both(gallery, model, detector, key)
+    with opened:
+        results = run(opened, extractor, name, photos, face=face)
+        held = opened.person(name).summary.negatives
+    for result in results:
+        if result.caution is not None:
+            say(f"caution: {printable(result.caution)}")
+    if as_json:
+        data({"gallery": str(gallery), "name": name, "negatives": held, "photos": [r.to_json() for r in results]})
+        return
+    for result in results:
+        kept = "kept" if result.new else "kept already"
+        place = printable(f"{result.path}: face {result.face}")
+        say(f"{place} is not {printable(repr(name))} ({kept}; it looks like them by a cosine of {result.likeness:.4f})")
+    say(f"{gallery}: {held:,} faces are said not to be {printable(repr(name))}")
+
+
+@app.command(epilog="Example: facerec gallery unreject gallery.db looks-like-ann.jpg --id ann")
+def unreject(
+    gallery: File,
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO…", help="Photos, or their SHA-256 (show prints its beginning).")
+    ],
+    name: Annotated[str | None, typer.Option("--id", help="Whom they may be again; everybody if not given.")] = None,
+    receipt: ReceiptFile = None,
+    prove: Prove = True,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back what reject said of photos, and erase for good what was kept of them; with a receipt."""
+    from facerec_oltr.reject import digests_of
+
+    with open_gallery(gallery, key) as opened:
+        erased = opened.unreject(digests_of(opened, photos), name, prove=prove)
+        _tell_erased(opened, erased, receipt, as_json)
 
 
 @app.command(epilog="Example: facerec gallery rename gallery.db ann anna")
@@ -280,7 +347,7 @@ def _tell_erased(gallery: "Gallery", erased: "Receipt", file: Path | None, as_js
     if as_json:
         data(told)
     say(
-        f"{gallery.path}: {erased.identities:,} people and {erased.templates:,} templates erased; traces found: "
+        f"{gallery.path}: {_counted(erased)} erased; traces found: "
         + (", ".join(f"{place} {count}" for place, count in erased.traces.items()) or "not searched")
     )
     for copy in erased.backups:
@@ -292,6 +359,13 @@ def _tell_erased(gallery: "Gallery", erased: "Receipt", file: Path | None, as_js
             f"{gallery.path}: traces of what was erased are left in its files, another program may be reading them; "
             "close it and run facerec gallery check"
         )
+
+
+def _counted(erased: "Receipt") -> str:
+    counts = [f"{erased.identities:,} people and {erased.templates:,} templates"] if erased.identities else []
+    if erased.negatives:
+        counts.append(f"{erased.negatives:,} faces that were said not to be somebody")
+    return " and ".join(counts) or "nobody"
 
 
 def _short(value: object) -> str:

@@ -69,6 +69,9 @@ def identify(
         data([decision.to_json() for decision in decisions])
     elif decisions:
         print_decisions(decisions)
+        for d in decisions:
+            if d.reason is not None and d.decision != "unreadable":
+                say(f"note: {_place(d.photo, d.time)}, face {d.face}: {printable(d.reason)}")
     _refuse_unreadable([str(decision.reason) for decision in decisions if decision.decision == "unreadable"])
 
 
@@ -104,18 +107,19 @@ def search(
                         "time": photo.time,
                         "face": number,
                         "box": list(face.found.box),
-                        "candidates": [{"identity": c.name, "score": c.score} for c in candidates],
+                        "candidates": [c.to_json() for c in candidates],
                     }
                 )
         say_notes(opened)
     if as_json:
         data(answers)
     else:
-        table = Table("photo", "face", "rank", "identity", "score")
+        table = Table("photo", "face", "rank", "identity", "score", "nearer to not them")
         for answer in answers:
             for rank, c in enumerate(answer["candidates"], 1):
                 place = (_place(Path(answer["photo"]), answer["time"]), str(answer["face"])) if rank == 1 else ("", "")
-                table.add_row(*place, str(rank), printable(c["identity"]), f"{c['score']:.4f}")
+                against = "" if c["negative"] is None else f"{c['negative']:.4f}"
+                table.add_row(*place, str(rank), printable(c["identity"]), f"{c['score']:.4f}", against)
         console().print(table)
     _refuse_unreadable(unreadable)
 

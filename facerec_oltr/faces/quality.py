@@ -18,6 +18,7 @@ from recordio_tools.images import Image
 
 _SIZE = 112
 _CENTRE = slice(16, 96)  # of the aligned square: the face without most of the hair and background
+_MOST_DIGITS = 17  # that a double can have
 _NOSE = 0.5  # how far its tip stands out, in distances between the eyes
 
 
@@ -152,39 +153,36 @@ def _height(points: Any) -> float:
 def faults(quality: Quality, limits: QualityLimits) -> tuple[str, ...]:
     """What is wrong with a face, with the value measured and the limit; empty where it is good enough."""
     q = quality
-    least = (
-        (limits.side, "pixels the box's shorter side") if q.yaw is None else (limits.size, "pixels between the eyes")
-    )
+    least, side = (limits.side, "the box's shorter side") if q.yaw is None else (limits.size, "between the eyes")
+    yaw, pitch = abs(q.yaw or 0), abs(q.pitch or 0)
     found = (
-        (q.size < least[0], f"too small: {q.size:.0f} {least[1]}, at least {least[0]:g} are wanted"),
-        (
-            q.sharpness < limits.sharpness,
-            f"too blurred: sharpness {q.sharpness:.2g}, at least {limits.sharpness:g} is wanted",
-        ),
-        (
-            abs(q.yaw or 0) > limits.yaw,
-            f"turned away: {abs(q.yaw or 0):.0f}° to the side, at most {limits.yaw:g}° is wanted",
-        ),
-        (
-            abs(q.pitch or 0) > limits.pitch,
-            f"turned away: {abs(q.pitch or 0):.0f}° up or down, at most {limits.pitch:g}° is wanted",
-        ),
-        (
-            q.brightness < limits.dark,
-            f"too dark: mean grey value {q.brightness:.0f}, at least {limits.dark:g} is wanted",
-        ),
-        (
-            q.brightness > limits.bright,
-            f"too bright: mean grey value {q.brightness:.0f}, at most {limits.bright:g} is wanted",
-        ),
-        (q.contrast < limits.contrast, f"too flat: contrast {q.contrast:.0f}, at least {limits.contrast:g} is wanted"),
-        (q.score < limits.score, f"hardly a face: detection score {q.score:.2f}, at least {limits.score:g} is wanted"),
-        (
-            q.inside < limits.inside,
-            f"cut off: {q.inside:.0%} of the face in the picture, at least {limits.inside:.0%} is wanted",
-        ),
+        (q.size < least, f"too small: {{}} pixels {side}, at least {{}} are wanted", q.size, least, ".0f"),
+        (q.sharpness < limits.sharpness, "too blurred: sharpness {}, at least {} is wanted", q.sharpness,
+         limits.sharpness, ".2g"),
+        (yaw > limits.yaw, "turned away: {}° to the side, at most {}° is wanted", yaw, limits.yaw, ".0f"),
+        (pitch > limits.pitch, "turned away: {}° up or down, at most {}° is wanted", pitch, limits.pitch, ".0f"),
+        (q.brightness < limits.dark, "too dark: mean grey value {}, at least {} is wanted", q.brightness, limits.dark,
+         ".0f"),
+        (q.brightness > limits.bright, "too bright: mean grey value {}, at most {} is wanted", q.brightness,
+         limits.bright, ".0f"),
+        (q.contrast < limits.contrast, "too flat: contrast {}, at least {} is wanted", q.contrast, limits.contrast,
+         ".0f"),
+        (q.score < limits.score, "hardly a face: detection score {}, at least {} is wanted", q.score, limits.score,
+         ".2f"),
+        (q.inside < limits.inside, "cut off: {}% of the face in the picture, at least {}% is wanted", 100 * q.inside,
+         100 * limits.inside, ".0f"),
+    )  # fmt: skip
+    return tuple(
+        words.format(_told(value, limit, form), f"{limit:g}") for wrong, words, value, limit, form in found if wrong
     )
-    return tuple(said for wrong, said in found if wrong)
+
+
+def _told(value: float, limit: float, form: str) -> str:
+    """A measured value in this form, or with as many more digits as it takes to look different from its limit."""
+    digits, kind = int(form[1:-1]), form[-1]
+    while digits < _MOST_DIGITS and f"{value:.{digits}{kind}}" == f"{limit:.{digits}{kind}}":
+        digits += 1
+    return f"{value:.{digits}{kind}}"
 
 
 def weight(quality: Quality) -> float:

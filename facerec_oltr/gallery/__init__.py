@@ -6,7 +6,10 @@
 - ``encryption``: keys, and vectors at rest, plain or encrypted.
 - ``index``: exact search over float32 vectors; add, remove, search(vectors, k) -> (scores, ids), equal to
   brute force, ties by lowest id.
-- ``gallery``: enrol, remove, search fused per identity, keep calibrations.
+- ``fusing``: how the templates of an identity make one score.
+- ``refusing``: what a face that is said not to be somebody does to a search.
+- ``searched``: who is enrolled, and who a probe looks like; ``made_by``: by which embedder and detector.
+- ``gallery``: the same opened, and all that changes it: enrol, remove, keep calibrations.
 """
 
 from facerec_oltr.gallery.gallery import Gallery

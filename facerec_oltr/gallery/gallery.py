@@ -4,7 +4,6 @@ The store is the truth; the index is derived from it and follows what other proc
 is fused over its templates before identities are ranked.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -12,36 +11,25 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from facerec_oltr.embedder import EmbedderFacts
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import Key
-from facerec_oltr.gallery.index import Derived
+from facerec_oltr.gallery.made_by import check_made_by, recorded
 from facerec_oltr.gallery.protocols import Store
 from facerec_oltr.gallery.records import (
-    NO_DETECTOR,
     AuditEntry,
-    Block,
     Calibration,
-    Candidate,
     Cohort,
     Enrolment,
     Finding,
     Fusion,
-    GalleryState,
-    Ids,
+    NewNegative,
     NewTemplate,
-    PersonRecord,
-    PersonSummary,
     Receipt,
-    RecordedEmbedder,
-    Vectors,
 )
+from facerec_oltr.gallery.searched import Searched, plain_text
 from facerec_oltr.gallery.store import Clock, SqliteStore
-from facerec_oltr.metrics.impostors import ImpostorSearches, leave_one_out
-
-_UNIT = 1e-3  # how far from 1 the length of a vector may be
 
 
 def now() -> datetime:
@@ -49,7 +37,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Gallery:
+class Gallery(Searched):
     """An open gallery, and a context manager. Get one by ``create``, ``open`` or ``open_or_create``.
 
     Each process and each thread opens its own.
@@ -67,14 +55,9 @@ class Gallery:
     """
 
     def __init__(self, store: Store, clock: Clock = now, *, index: str | None = None, readonly: bool = False) -> None:
-        self._store = store
+        super().__init__(store, index)
         self._clock = clock
         self.readonly = readonly
-        self.path = store.path
-        self.facts = facts = store.facts()
-        # Where vectors are encrypted they are not written down in clear beside it either.
-        folder = None if facts.encrypted else self.path.with_name(f"{self.path.name}.index")
-        self._derived = Derived(facts.serial, facts.embedder.dimensions, facts.fusion, folder, index)
 
     @classmethod
     def create(
@@ -174,34 +157,9 @@ class Gallery:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def store(self) -> Store:
-        """The truth, for what is asked of it alone."""
-        return self._store
-
-    @property
-    def index(self) -> Derived:
-        """The search index, for what is asked of it alone."""
-        return self._derived
-
-    @property
-    def embedder(self) -> RecordedEmbedder:
-        """The embedder it was made with; vectors of another cannot be compared with its own."""
-        return self.facts.embedder
-
     def check_embedder(self, embedder: EmbedderFacts) -> None:
         """Refuse an embedder or a detector that did not make this gallery: its vectors mean something else."""
-        given, mine = recorded(embedder), self.embedder
-        if (given.fingerprint, given.dimensions) != (mine.fingerprint, mine.dimensions):
-            raise GalleryError(
-                f"{self.path}: made with embedder {mine}, not with {given}; "
-                "give the model it was made with, or enrol into a new gallery"
-            )
-        if given.detector_fingerprint != mine.detector_fingerprint:
-            raise GalleryError(
-                f"{self.path}: its faces were found by {_detector(mine)}, not by {_detector(given)}, and lie "
-                "differently in their crops; give the detector it was made with, or enrol into a new gallery"
-            )
+        check_made_by(self.path, self.embedder, embedder)
 
     def check_fusion(self, fusion: Fusion | None) -> None:
         """Refuse another fusion than the gallery was made with; None is any."""
@@ -210,29 +168,6 @@ class Gallery:
                 f"{self.path}: fuses templates by {self.facts.fusion}, not by {fusion}; leave it out, or make a new "
                 "gallery"
             )
-
-    def identities(self) -> dict[str, int]:
-        """How many templates each name has, in order of enrolment."""
-        return {person.name: person.templates for person in self.people()}
-
-    def people(self) -> list[PersonSummary]:
-        """Everybody, in order of enrolment."""
-        return self._store.people()
-
-    def person(self, name: str) -> PersonRecord:
-        """All that is held on somebody.
-
-        Raises:
-            GalleryError: nobody is enrolled under this name.
-        """
-        record = self._store.person(_text(name))
-        if record is None:
-            raise self._nobody(name)
-        return record
-
-    def owner(self, photo_sha256: str) -> str | None:
-        """Under which name a photo is enrolled, if it is."""
-        return self._store.owner(photo_sha256)
 
     def enrol(
         self,
@@ -245,7 +180,8 @@ class Gallery:
     ) -> list[Enrolment]:
         """Add templates to a name, all or none; when this returns they are on disk.
 
-        A photo that is enrolled already is not enrolled again, and not moved if it stands under another name.
+        A photo that is enrolled already is not enrolled again, and not moved if it stands under another name. One that
+        is said not to be this person is not enrolled as them.
         A name all of whose photos stand elsewhere is not added.
 
         Args:
@@ -260,10 +196,10 @@ class Gallery:
         """
         if not name.strip():
             raise GalleryError("a name must not be empty")
-        self._checked(np.array([t.vector for t in templates], np.float32).reshape(len(templates), -1))
+        self._checked([t.vector for t in templates])
         return self._store.enrol(
-            _text(name),
-            [replace(t, photo_path=_text(t.photo_path)) for t in templates],
+            plain_text(name),
+            [replace(t, photo_path=plain_text(t.photo_path)) for t in templates],
             consent=consent,
             expires=expires.isoformat() if expires else None,
             replace=replace_others,
@@ -288,6 +224,30 @@ class Gallery:
             traces |= {"index": self._derived.traces(vectors.reshape(-1, self.embedder.dimensions))}
         return replace(receipt, traces=traces)
 
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:
+        """Keep faces of which somebody says that they are not this person, all or none.
+
+        See ``gallery.refusing`` for what follows from them, and ``facerec_oltr.reject`` for what it may cost.
+
+        Returns:
+            Whether each is new.
+
+        Raises:
+            GalleryError: nobody has the name, or one of the photos is enrolled under it by the same face.
+        """
+        self._checked([n.vector for n in negatives])
+        kept = [replace(n, photo_path=plain_text(n.photo_path)) for n in negatives]
+        return self._store.reject(self.person(name).summary.name, kept)
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:
+        """Remove such faces for good, by the digests of their photos, of one person or of everybody.
+
+        Raises:
+            GalleryError: nobody has the name, or there is no such face.
+        """
+        whose = None if name is None else self.person(name).summary.name
+        return self._store.unreject(photos, whose, prove=prove)
+
     def expired(self, today: date | None = None) -> list[str]:
         """Whose day has come."""
         return self._store.expired((today or self._clock().date()).isoformat())
@@ -296,61 +256,11 @@ class Gallery:
         """Give somebody another name, which nobody has."""
         if not new.strip():
             raise GalleryError("a name must not be empty")
-        self._store.rename(self.person(old).summary.name, _text(new))
+        self._store.rename(self.person(old).summary.name, plain_text(new))
 
     def merge(self, source: str, into: str) -> int:
         """Give one person's templates to another and remove the first; returns how many templates moved."""
         return self._store.merge(self.person(source).summary.name, self.person(into).summary.name)
-
-    def state(self) -> GalleryState:
-        """The size now, and the counter that every change raises."""
-        return self._store.state()
-
-    def search(self, vectors: npt.ArrayLike, k: int = 2) -> list[list[Candidate]]:
-        """The k identities most like each probe, best first; fewer where fewer are enrolled.
-
-        Args:
-            vectors: (B, D), of length 1.
-            k: how many identities, at least 1.
-
-        Returns:
-            One list a probe; equal scores in order of enrolment.
-        """
-        return self.named(*self.search_numbers(vectors, k))
-
-    def named(self, scores: npt.NDArray[np.floating], identities: Ids) -> list[list[Candidate]]:
-        """Candidates of scores (B, K) and numbers of identities (B, K), in their order."""
-        names = self._store.names(np.unique(identities).tolist())
-        return [
-            # Somebody who was erased between the search and the question for names is not a candidate any more.
-            [Candidate(names[i], s) for s, i in zip(row, who, strict=True) if i in names]
-            for row, who in zip(scores.tolist(), identities.tolist(), strict=True)
-        ]
-
-    def search_numbers(self, vectors: npt.ArrayLike, k: int) -> tuple[Vectors, Ids]:
-        """The same as scores (B, K) and numbers of identities (B, K)."""
-        vectors = self._checked(vectors)
-        self._derived.refresh(self._store)
-        return self._derived.search(vectors, k)
-
-    def search_others(self, vectors: Vectors, identities: Ids) -> ImpostorSearches:
-        """Templates (n, D) of enrolled people (n,), each searched among everybody else.
-
-        Raises:
-            MetricError: the templates are of fewer than two people.
-        """
-        return leave_one_out(
-            vectors,
-            identities,
-            search=lambda vectors: self.search_numbers(vectors, 2),
-            rng=np.random.default_rng(),  # nothing is left to draw
-        )
-
-    def drawn(self, most_people: int, seed: int = 0) -> Block:
-        """The templates of so many people at most, drawn by a seed."""
-        people = self.people()
-        drawn = np.random.default_rng(seed).permutation(len(people))[:most_people]
-        return self._store.templates_of([people[i].number for i in drawn])
 
     def save_calibration(self, calibration: Calibration) -> None:
         """Keep a threshold with all that it holds for."""
@@ -358,15 +268,10 @@ class Gallery:
 
     def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
         """The latest calibration, or the latest for this target and this score rule; None where there is none."""
-        fitting = [
-            c
-            for c in self.calibrations()
-            if (target_fpir is None or c.target_fpir == target_fpir) and (rule is None or c.rule == rule)
-        ]
-        return fitting[-1] if fitting else None
+        return self._store.calibration(target_fpir, rule)
 
     def calibrations(self) -> list[Calibration]:
-        """All calibrations, the latest last."""
+        """All calibrations, the latest last; see ``Calibration.maxima`` of those before."""
         return self._store.calibrations()
 
     def is_stale(self, calibration: Calibration) -> bool:
@@ -405,45 +310,3 @@ class Gallery:
     def backup(self, to: str | Path) -> None:
         """Write a whole copy of the store to a place where nothing is; the index is made anew from it."""
         self._store.backup(Path(to))
-
-    def _nobody(self, name: str) -> GalleryError:
-        near = difflib.get_close_matches(name, self.identities(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return GalleryError(f"{self.path}: nobody is enrolled as {name!r}{hint}")
-
-    def _checked(self, vectors: npt.ArrayLike) -> Vectors:
-        vectors = np.asarray(vectors, np.float32)
-        dimensions = self.embedder.dimensions
-        if vectors.size == 0 and len(vectors) == 0:
-            return vectors.reshape(0, dimensions)
-        if vectors.ndim != 2 or vectors.shape[1] != dimensions:
-            raise GalleryError(f"{self.path}: vectors have shape {vectors.shape}, expected (n, {dimensions})")
-        lengths = np.linalg.norm(vectors, axis=1)
-        wrong = lengths[~(np.abs(lengths - 1) <= _UNIT)]
-        if len(wrong):
-            raise GalleryError(f"{self.path}: a vector has length {wrong[0]:.4g}, expected 1; normalise it")
-        return vectors
-
-
-def recorded(embedder: EmbedderFacts) -> RecordedEmbedder:
-    """What a gallery remembers of an embedder, and of the detector that finds faces for it where there is one."""
-    if isinstance(embedder, RecordedEmbedder):
-        return embedder
-    return RecordedEmbedder(
-        embedder.name,
-        embedder.fingerprint,
-        embedder.dimensions,
-        embedder.size,
-        embedder.source,
-        getattr(embedder, "detector_source", NO_DETECTOR),
-        getattr(embedder, "detector_fingerprint", ""),
-    )
-
-
-def _detector(embedder: RecordedEmbedder) -> str:
-    return "nobody: photos were aligned crops" if embedder.detector == NO_DETECTOR else embedder.detector
-
-
-def _text(raw: str) -> str:
-    # A file name that is not valid UTF-8 reaches Python with surrogates, which SQLite cannot hold.
-    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -22,6 +22,8 @@ from facerec_oltr.gallery.records import (
     GalleryFacts,
     GalleryState,
     Ids,
+    NegativeFaces,
+    NewNegative,
     NewTemplate,
     PersonRecord,
     PersonSummary,
@@ -66,6 +68,10 @@ class Store(Protocol):
         """Under which name a photo is enrolled, if it is."""
         ...
 
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:
+        """Under which names photos are enrolled, by digest; those that are not are left out."""
+        ...
+
     def enrol(
         self,
         name: str,
@@ -76,6 +82,8 @@ class Store(Protocol):
         replace: bool = False,
     ) -> list[Enrolment]:
         """Add templates to a name, all or none; a photo that is enrolled already stays where it is.
+
+        A photo whose first face is said not to be this person is not enrolled.
 
         Args:
             name: made if nobody has it and at least one template is new.
@@ -89,10 +97,39 @@ class Store(Protocol):
     def erase(self, names: Sequence[str], *, prove: bool = True) -> Receipt:
         """Remove identities for good: templates, photos' hashes and paths, free pages, journal; all or none.
 
+        The faces that are said not to be these people go with them, and so do those that were taken from their own
+        photos to say that somebody else is not in these.
+
         Args:
             names: of people who are enrolled.
             prove: read all of it afterwards to look for what was erased.
         """
+        ...
+
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:
+        """Keep faces of which somebody says that they are not this person, all or none; whether each is new.
+
+        A face, told by its photo and number, is kept once a person. That its photo is enrolled under the same name by
+        this face is an error: one of the two is wrong.
+        """
+        ...
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:
+        """Remove such faces for good, by the digests of their photos.
+
+        Args:
+            photos: SHA-256 digests; of which none is there is an error.
+            name: only those that are said not to be this person; everybody's if None.
+            prove: read all of it afterwards to look for what was erased.
+        """
+        ...
+
+    def negatives(self) -> NegativeFaces:
+        """All faces that are said not to be somebody."""
+        ...
+
+    def negative_changes(self) -> int:
+        """A counter that every change of them raises; the templates' own counter does not follow them."""
         ...
 
     def expired(self, today: str) -> list[str]:
@@ -104,7 +141,11 @@ class Store(Protocol):
         ...
 
     def merge(self, source: str, into: str) -> int:
-        """Give one identity's templates to another and remove the first; returns how many templates moved."""
+        """Give one identity's templates to another and remove the first; returns how many templates moved.
+
+        The faces that are said not to be the first are said not to be the other from then on, but for those by which
+        one of the templates was enrolled: whoever merges says that these are one person.
+        """
         ...
 
     def follow(self, changes: int, last_template: int) -> Delta | None:
@@ -123,11 +164,15 @@ class Store(Protocol):
         ...
 
     def save_calibration(self, calibration: Calibration) -> None:
-        """Add a calibration; older ones stay."""
+        """Add a calibration; older ones stay, without their maxima where source, rule and target are the same."""
+        ...
+
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
+        """The latest calibration, or the latest for this target and this score rule; no other is read."""
         ...
 
     def calibrations(self) -> list[Calibration]:
-        """All calibrations, the latest last."""
+        """All calibrations, the latest last; old ones without maxima."""
         ...
 
     def save_cohort(self, cohort: Cohort) -> None:

@@ -82,6 +82,7 @@ class Outcome(StrEnum):
     POOR = "poor quality"
     LOOKS_LIKE = "looks like somebody else"
     OUTLIER = "unlike the person's other photos"
+    NOT_THEM = "said not to be this person"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +106,52 @@ class NewTemplate:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What became of a template, and under which name its photo now stands."""
+    """What became of a template, and under which name its photo now stands; None for one that stands nowhere."""
 
     outcome: Outcome
-    owner: str
+    owner: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class NewNegative:
+    """A face of which somebody says that it is not a certain person, whatever it looks like.
+
+    Attributes:
+        vector: (D,) of length 1.
+        photo_sha256: hex digest of the photo's bytes.
+        photo_path: where it was found, for people to read.
+        face: its number in the photo, from 1, the largest first. Photos are enrolled by their first face.
+    """
+
+    vector: Vectors
+    photo_sha256: str
+    photo_path: str
+    face: int = 1
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An identity that a probe was compared with, and its score, fused over its templates."""
+    """An identity that a probe was compared with.
+
+    Attributes:
+        name: of the identity.
+        score: of the probe with it, fused over its templates.
+        negative: the probe's cosine with a face that is said not to be this person, where that is higher than its
+            cosine with the person: the probe must not be given this name. None where there is no such face.
+    """
 
     name: str
     score: float
+    negative: float | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a face that is said not to be this person is nearer."""
+        return self.negative is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps``."""
+        return {"identity": self.name, "score": self.score, "negative": self.negative}
 
 
 @dataclass(frozen=True)
@@ -139,6 +174,7 @@ class PersonSummary:
         created: when, ISO 8601.
         expires: from which day on it is to be purged, ISO 8601; None for never.
         consent: a reference to the consent it was enrolled by; None where none was given.
+        negatives: how many faces are said not to be this person.
     """
 
     number: int
@@ -147,6 +183,7 @@ class PersonSummary:
     created: str
     expires: str | None
     consent: str | None
+    negatives: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +200,24 @@ class TemplateRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class NegativeRecord:
+    """All that is held on a face that is said not to be a person, with its vector."""
+
+    number: int
+    photo_sha256: str
+    photo_path: str
+    face: int
+    created: str
+    vector: Vectors
+
+
+@dataclass(frozen=True, eq=False)
 class PersonRecord:
     """All that is held on an identity."""
 
     summary: PersonSummary
     templates: tuple[TemplateRecord, ...]
+    negatives: tuple[NegativeRecord, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +235,19 @@ class Block:
     identities: Ids
     vectors: Vectors
     qualities: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeFaces:
+    """All faces of which somebody said: this is not that person.
+
+    Attributes:
+        vectors: (Q, D) of length 1.
+        identities: (Q,) whom each one is not.
+    """
+
+    vectors: Vectors
+    identities: Ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +308,8 @@ class Calibration:
         rule: what makes a score of cosines, see ``facerec_oltr.scoring``.
         expected_fpir: the FPIR of people whom a threshold was not chosen by, from leaving each out in turn.
         upper_fpir: an upper bound of the true FPIR at 95 % confidence, clustered by person.
-        maxima: the best score of each search, rising; of them follows how rare a score is among strangers.
+        maxima: the best score of each search, rising; of them follows how rare a score is among strangers. Empty in the
+            history: a gallery keeps only those of the latest calibration of each source, rule and target.
     """
 
     target_fpir: float
@@ -271,8 +335,8 @@ class AuditEntry:
     Attributes:
         number: from 1, without a gap.
         when: ISO 8601.
-        action: ``create``, ``enrol``, ``erase``, ``rename``, ``merge``, ``calibrate``, ``export``, ``import``,
-            ``backup``, ``migrate``.
+        action: ``create``, ``enrol``, ``erase``, ``rename``, ``merge``, ``reject``, ``unreject``, ``calibrate``,
+            ``export``, ``import``, ``backup``, ``migrate``.
         facts: plain JSON values, counts above all; no name, path, hash or vector.
         chained: SHA-256 over this entry and the one before, so that none can be changed or taken out unseen.
     """
@@ -297,6 +361,7 @@ class Receipt:
         traces: how often what was erased was still found, by the place that was searched; all 0.
         backups: copies of the gallery made by ``backup`` before, which still hold it.
         audit: the ``chained`` digest of the audit entry that tells of it.
+        negatives: how many faces that were said not to be somebody: those of the people, and others by the same photos.
     """
 
     when: str
@@ -307,6 +372,7 @@ class Receipt:
     traces: Mapping[str, int]
     backups: tuple[str, ...]
     audit: str
+    negatives: int = 0
 
 
 @dataclass(frozen=True)

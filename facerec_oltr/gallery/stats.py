@@ -28,6 +28,7 @@ def stats_of(gallery: Gallery) -> dict[str, Any]:
         "encrypted": "yes" if facts.encrypted else "no",
         "people": state.identities,
         "templates": state.templates,
+        "negatives": sum(person.negatives for person in people),
         "templates_of_a_person": f"{each.min()} to {each.max()}, {each.mean():.3g} on average",
         "index": gallery.index.kind,
         "bytes": sum(path.stat().st_size for path in files if path.exists()),

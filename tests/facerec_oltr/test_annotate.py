@@ -6,8 +6,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from facerec_oltr.annotate import annotate, words_of, write_annotated
+from facerec_oltr.annotate import annotate, label_place, words_of, write_annotated
 from facerec_oltr.identify import Decision
 from facerec_oltr.threshold_rule import Rule
 
@@ -51,6 +53,39 @@ def test_boxes_over_the_edge(picture, box):
     drawn = annotate(picture, [decided(box)])
     assert drawn.shape == picture.shape
     assert (drawn != picture).any()
+
+
+def overlap(one, other):
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(-20, 300), st.integers(-20, 200)), min_size=1, max_size=6))
+def test_labels_are_apart_where_there_is_room(corners):
+    """Six labels of 60 × 15 are never so many that a picture of 300 × 200 has no room for one more."""
+    placed = []
+    for x, y in corners:
+        box = (float(x), float(y), x + 40.0, y + 40.0)
+        label = label_place(box, (60, 15), (300, 200), placed)
+        assert label[2] - label[0] == 60
+        assert label[3] - label[1] == 15
+        assert label[0] >= 0
+        assert label[1] >= 0
+        assert label[2] <= 300
+        assert label[3] <= 200
+        assert not any(overlap(label, other) for other in placed)
+        placed.append(label)
+
+
+def test_a_label_goes_above_else_below():
+    first = label_place((100, 80, 160, 150), (90, 15), (300, 200), [])
+    assert first == (100, 65, 190, 80)
+    second = label_place((165, 82, 225, 150), (90, 15), (300, 200), [first])
+    assert second == (165, 151, 255, 166)
+    assert label_place((10, 2, 50, 30), (90, 15), (300, 200), []) == (10, 31, 100, 46)
+    full = [(0.0, 0.0, 300.0, 200.0)]
+    assert label_place((100, 80, 160, 150), (90, 15), (300, 200), full) == (100, 65, 190, 80)
+    assert label_place((2, 2, 9, 9), (90, 15), (12, 12), []) == (0, 0, 90, 15)
 
 
 def test_faces_without_a_box_change_nothing(picture):

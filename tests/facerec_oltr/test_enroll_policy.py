@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_oltr.enroll import Policy, enroll, enroll_folder, enroll_photos, the_face_of
+from facerec_oltr.enroll import Policy, enroll, enroll_folder, enroll_photos
 from facerec_oltr.errors import DataError
 from facerec_oltr.faces.extractor import Extractor, Face
 from facerec_oltr.faces.found import FoundFace
 from facerec_oltr.faces.quality import Quality, QualityLimits
 from facerec_oltr.gallery import Gallery
-from facerec_oltr.gallery.records import NewTemplate, Outcome
+from facerec_oltr.gallery.records import Fusion, NewNegative, NewTemplate, Outcome
+from facerec_oltr.guard import Guard
+from facerec_oltr.judging import the_face_of
 from facerec_oltr.to_enrol import ToEnrol
 
 from .conftest import AngleEmbedder, angles, write_photo
@@ -105,6 +107,59 @@ def test_a_lookalike_is_reported_or_refused_on_the_first_photo_of_a_person(galle
     assert "alias" not in gallery.identities()
     [unguarded] = enroll_photos(gallery, angles(), "alias", [photo], Policy(guard=False)).results
     assert unguarded.looks_like is None
+
+
+def one_by_one(gallery, people, policy):
+    """What is said of each photo where every person is enrolled, and searched for, alone."""
+    said = []
+    for person in people:
+        said += enroll(gallery, angles(), [person], policy).results
+    return said
+
+
+@pytest.mark.parametrize("fusion", Fusion)
+@pytest.mark.parametrize("lookalikes", ["report", "refuse"])
+@pytest.mark.parametrize("known", ["add", "update"])
+def test_people_enrolled_together_see_each_other_as_one_by_one(tmp_path, monkeypatch, fusion, lookalikes, known):
+    """Many near each other on the circle, some there already, some twice, one double that is said not to be p03."""
+    grey = iter(np.random.default_rng(8).permutation(255).tolist())  # each once: a photo is known by its bytes
+    people = []
+    for number in range(60):
+        name = f"new{number % 50}" if number % 3 else f"p{number % 24:02}"
+        paths = tuple(write_photo(tmp_path / f"photos/{number}/{i}.png", next(grey)) for i in range(1 + number % 3))
+        people.append(ToEnrol(name, paths))
+    policy = Policy(lookalikes=lookalikes, known=known)
+    guard = Guard(0.9995, 0.5, "given")  # learnt anew at each call, it would differ
+    monkeypatch.setattr(Guard, "of", classmethod(lambda cls, *_: guard))
+    told, galleries = [], []
+    for run in ("together", "alone"):
+        with Gallery.create(tmp_path / f"{run}.db", angles(), fusion=fusion) as gallery:
+            fill(gallery)
+            gallery.reject("p03", [NewNegative(gallery.person("p04").templates[0].vector, "ab" * 32, "double")])
+            results = (
+                enroll(gallery, angles(), people, policy).results
+                if run == "together"
+                else one_by_one(gallery, people, policy)
+            )
+            told.append([r.to_json() for r in results])
+            galleries.append({n: [t.photo_sha256 for t in gallery.person(n).templates] for n in gallery.identities()})
+    assert told[0] == told[1]
+    assert galleries[0] == galleries[1]
+    seen = {r["looks_like"] for r in told[0] if r["looks_like"]}
+    if fusion is Fusion.MAX:  # by their mean, photos at random make nobody look like anybody
+        assert any(name.startswith("new") for name in seen)  # who came in the same run
+    assert any(name.startswith("p") for name in seen)
+
+
+def test_the_gallery_is_searched_once_for_many(gallery, tmp_path, monkeypatch):
+    fill(gallery)
+    searches = []
+    search = Gallery.search
+    monkeypatch.setattr(Gallery, "search", lambda self, vectors, k=2: searches.append(len(vectors)) or search(
+        self, vectors, k))  # fmt: skip
+    people = [ToEnrol(f"new{n}", (write_photo(tmp_path / f"{n}.png", n),)) for n in range(150)]
+    enroll(gallery, angles(), people)
+    assert searches == [64, 64, 22]
 
 
 def test_an_outlier_is_refused_with_its_score_and_the_limit(gallery, tmp_path):

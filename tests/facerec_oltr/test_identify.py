@@ -244,8 +244,8 @@ def test_json_holds_the_whole_decision(gallery, photo):
         "runner_up_score": pytest.approx(cosine(160)),
         "margin": pytest.approx(1 - cosine(160)),
         "candidates": [
-            {"identity": "ann", "score": 1.0},
-            {"identity": "bob", "score": pytest.approx(cosine(160))},
+            {"identity": "ann", "score": 1.0, "negative": None},
+            {"identity": "bob", "score": pytest.approx(cosine(160)), "negative": None},
         ],
         "false_alarm_rate": None,
         "threshold": 0.5,

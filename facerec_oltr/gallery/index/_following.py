@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from facerec_oltr.gallery.fusing import mean_vectors
 from facerec_oltr.gallery.index._rows import Rows
 from facerec_oltr.gallery.protocols import Store
 from facerec_oltr.gallery.records import Block, Delta, Fusion, Ids, Vectors
@@ -47,10 +48,7 @@ def means(block: Block, fusion: Fusion) -> NewRows:
     """The (weighted) mean vector of each identity, whose product with a probe is the mean of the cosines."""
     people, of = np.unique(block.identities, return_inverse=True)
     weights = block.qualities if fusion is Fusion.QUALITY else np.ones(len(of))
-    sums = np.zeros((len(people), block.vectors.shape[1]))
-    np.add.at(sums, of, weights[:, None] * block.vectors)
-    totals = np.bincount(of, weights, len(people))
-    return people, people, (sums / totals[:, None]).astype(np.float32)
+    return people, people, mean_vectors(block.vectors, of, weights)
 
 
 def _means(store: Store, fusion: Fusion, people: Sequence[int]) -> Iterator[NewRows]:

@@ -17,6 +17,7 @@ from facerec_oltr.gallery.store.rows import (
     AuditRow,
     CohortRow,
     MetaRow,
+    NegativeRow,
     TemplateRow,
     read,
     read_one,
@@ -25,6 +26,7 @@ from facerec_oltr.gallery.store.rows import (
 _RESTORE = "restore a backup"
 _MOST_PAGE_FAULTS = 100
 _UNGIVEN = "SELECT count(*) FROM templates WHERE id > (SELECT last_template FROM meta)"
+_UNGIVEN_NEGATIVES = "SELECT count(*) FROM negatives WHERE id > (SELECT last_negative FROM meta)"
 _TWICE = """
     SELECT count(*)
     FROM (SELECT substr(photo_sha256, 1, 8) AS beginning FROM templates GROUP BY 1 HAVING count(*) > 1)
@@ -82,7 +84,7 @@ def _rows(db: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _vectors(db: sqlite3.Connection, vectors: VectorForm) -> Iterator[Finding]:
-    for kind in (TemplateRow, CohortRow):
+    for kind in (TemplateRow, NegativeRow, CohortRow):
         for row in read(db, kind, damaged=lambda _: None):
             try:
                 vectors.read(row.vector, row.photo_sha256)
@@ -102,6 +104,8 @@ def _counts(db: sqlite3.Connection) -> Iterator[Finding]:
         ("templates", _number(db, "SELECT count(*) FROM templates"), meta.templates),
         ("the last identity's number", sequences.get("identities", 0), meta.last_identity),
         ("templates with numbers not given yet", _number(db, _UNGIVEN), 0),
+        ("negatives", _number(db, "SELECT count(*) FROM negatives"), meta.negatives),
+        ("negatives with numbers not given yet", _number(db, _UNGIVEN_NEGATIVES), 0),
         ("photos enrolled twice", _number(db, _TWICE), 0),
         ("the last calibration's number", sequences.get("calibrations", 0), last_calibration),
         ("the last move's number", _number(db, "SELECT max(id) FROM moves"), meta.last_move),

@@ -9,6 +9,7 @@ from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import VectorForm
 from facerec_oltr.gallery.records import Enrolment, NewTemplate, Outcome
 from facerec_oltr.gallery.store.chain import canonical_json
+from facerec_oltr.gallery.store.rejecting import contradicts
 from facerec_oltr.gallery.store.rows import BY_PHOTO, IdentityRow, TemplateRow, replace
 from facerec_oltr.gallery.store.writing import Writing
 
@@ -66,8 +67,12 @@ def _sorted_out(
     owners: dict[str, str | None] = {}
     outcomes, new = [], []
     query = f"SELECT name FROM templates JOIN identities ON identities.id = identity WHERE {BY_PHOTO}"  # noqa: S608
+    identity = writing.identity(name)
     for template in templates:
         photo = template.photo_sha256
+        if identity is not None and contradicts(writing.db, identity.id, photo):
+            outcomes.append(Enrolment(Outcome.NOT_THEM, None))
+            continue
         if photo not in owners:
             row = writing.db.execute(query, (photo,)).fetchone()
             owners[photo] = row[0] if row else None

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facerec_oltr.gallery.store.connection import flush_journal
-from facerec_oltr.gallery.store.rows import BackupRow, IdentityRow, TemplateRow, read
+from facerec_oltr.gallery.store.rejecting import negatives_by_photos, negatives_of
+from facerec_oltr.gallery.store.rows import BackupRow, IdentityRow, NegativeRow, TemplateRow, read
 from facerec_oltr.gallery.store.traces import SHORTEST, Needles
 from facerec_oltr.gallery.store.writing import Writing
 
@@ -28,6 +29,7 @@ class Erased:
 
     identities: list[int] = field(default_factory=list)
     templates: list[int] = field(default_factory=list)
+    negatives: list[int] = field(default_factory=list)
     needles: set[bytes] = field(default_factory=set)
 
     def add(self, text: str | None) -> None:
@@ -38,7 +40,10 @@ class Erased:
 
 
 def erase_people(writing: Writing, names: Sequence[str]) -> Erased:
-    """Remove identities with all they have, in a transaction that writes."""
+    """Remove identities with all they have, in a transaction that writes.
+
+    Their photos may also say of others who these are not: it is their faces all the same, and goes too.
+    """
     people = [writing.known(name) for name in dict.fromkeys(names)]
     erased = Erased()
     if not people:
@@ -46,19 +51,33 @@ def erase_people(writing: Writing, names: Sequence[str]) -> Erased:
     writing.change()
     pieces = _MOST_PIECES // max(1, sum(_template_count(writing.db, person) for person in people))
     for person in people:
-        templates = []
+        templates, photos = [], []
         for row in read(writing.db, TemplateRow, "WHERE identity = ? ORDER BY id", (person.id,)):
             templates.append((row.id, row.identity))
+            photos.append(row.photo_sha256)
             erased.needles.update(_pieces(row.vector, pieces))
             for text in (row.photo_sha256, row.photo_path, row.details):
                 erased.add(text)
         writing.remove_templates(templates)
+        erase_negatives(writing, erased, [*negatives_of(writing.db, person.id)])
+        erase_negatives(writing, erased, negatives_by_photos(writing.db, photos))
         writing.remove_identity(person.id)
         erased.identities.append(person.id)
         erased.templates += [number for number, _ in templates]
         erased.add(person.name)
         erased.add(person.consent)
     return erased
+
+
+def erase_negatives(writing: Writing, erased: Erased, rows: Sequence[NegativeRow]) -> None:
+    """Remove faces that are said not to be somebody, in a transaction that writes."""
+    for row in rows:
+        erased.needles.update(_pieces(row.vector, _MOST_PIECES // max(1, len(rows))))
+        erased.add(row.photo_sha256)
+        erased.add(row.photo_path)
+    numbers = [row.id for row in rows]
+    writing.remove_negatives(numbers)
+    erased.negatives += numbers
 
 
 def backups_holding(db: sqlite3.Connection, erased: Erased) -> tuple[str, ...]:
@@ -68,6 +87,7 @@ def backups_holding(db: sqlite3.Connection, erased: Erased) -> tuple[str, ...]:
         for backup in read(db, BackupRow, "ORDER BY id")
         if min(erased.identities, default=backup.last_identity + 1) <= backup.last_identity
         or min(erased.templates, default=backup.last_template + 1) <= backup.last_template
+        or min(erased.negatives, default=backup.last_negative + 1) <= backup.last_negative
     )
 
 
@@ -91,6 +111,8 @@ def row_traces(db: sqlite3.Connection, erased: Erased) -> int:
         ("SELECT count(*) FROM identities WHERE id = ?", erased.identities),
         ("SELECT count(*) FROM templates WHERE identity = ?", erased.identities),
         ("SELECT count(*) FROM templates WHERE id = ?", erased.templates),
+        ("SELECT count(*) FROM negatives WHERE identity = ?", erased.identities),
+        ("SELECT count(*) FROM negatives WHERE id = ?", erased.negatives),
     ):
         counted += sum(db.execute(query, (number,)).fetchone()[0] for number in numbers)
     return counted

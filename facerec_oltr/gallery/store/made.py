@@ -115,4 +115,7 @@ def _first_meta(embedder: RecordedEmbedder, fusion: Fusion, origin: str, key_che
         forgotten=0,
         audit_entries=0,
         audit_digest=BEGINNING,
+        negatives=0,
+        last_negative=0,
+        negative_changes=0,
     )

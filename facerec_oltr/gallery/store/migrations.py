@@ -8,7 +8,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from facerec_oltr.errors import GalleryError
+from facerec_oltr.gallery.store.fourth_version import fill_fourth_version
 from facerec_oltr.gallery.store.second_version import fill_second_version
+from facerec_oltr.gallery.store.third_version import fill_third_version
 
 APPLICATION_ID = 0x4F4C5452  # "OLTR" in the file's header tells a gallery from any other SQLite file
 
@@ -160,6 +162,27 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         fill_second_version,
     ),
+    (
+        "ALTER TABLE meta ADD COLUMN negatives INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE meta ADD COLUMN last_negative INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE meta ADD COLUMN negative_changes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE backups ADD COLUMN last_negative INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE negatives (
+            id INTEGER PRIMARY KEY,
+            identity INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+            vector BLOB NOT NULL,
+            photo_sha256 TEXT NOT NULL CHECK (length(photo_sha256) = 64),
+            photo_path TEXT NOT NULL,
+            face INTEGER NOT NULL CHECK (face > 0),
+            created TEXT NOT NULL,
+            checksum INTEGER NOT NULL,
+            UNIQUE (identity, photo_sha256, face)
+        )
+        """,
+        fill_third_version,
+    ),
+    (fill_fourth_version,),
 )
 
 

@@ -19,7 +19,8 @@ class MetaRow(NamedTuple):
 
     The counts are kept so that asking for the size reads one row, not a million; ``check`` recounts.
     ``serial`` is a copy's own, ``origin`` stays the same in copies, because ciphertexts are bound to it.
-    ``forgotten``: ``follow`` knows nothing of states with a lower counter.
+    ``forgotten``: ``follow`` knows nothing of states with a lower counter. ``negative_changes`` counts what ``changes``
+    does not: a face that is said not to be somebody changes neither templates nor what a threshold was chosen by.
     """
 
     only_row: int
@@ -45,6 +46,9 @@ class MetaRow(NamedTuple):
     forgotten: int
     audit_entries: int
     audit_digest: str
+    negatives: int
+    last_negative: int
+    negative_changes: int
 
 
 class IdentityRow(NamedTuple):
@@ -68,6 +72,18 @@ class TemplateRow(NamedTuple):
     created: str
     quality: float
     details: str
+
+
+class NegativeRow(NamedTuple):
+    """A face that is said not to be somebody; ``vector`` is as ``encryption.VectorForm`` wrote it."""
+
+    id: int
+    identity: int
+    vector: bytes
+    photo_sha256: str
+    photo_path: str
+    face: int
+    created: str
 
 
 class MoveRow(NamedTuple):
@@ -122,19 +138,21 @@ class AuditRow(NamedTuple):
 
 
 class BackupRow(NamedTuple):
-    """A copy that was made, and up to which numbers it holds identities and templates."""
+    """A copy that was made, and up to which numbers it holds identities, templates and negatives."""
 
     id: int
     path: str
     created: str
     last_identity: int
     last_template: int
+    last_negative: int
 
 
 TABLES: dict[type, str] = {
     MetaRow: "meta",
     IdentityRow: "identities",
     TemplateRow: "templates",
+    NegativeRow: "negatives",
     MoveRow: "moves",
     CalibrationRow: "calibrations",
     CohortRow: "cohort",
@@ -145,6 +163,13 @@ TABLES: dict[type, str] = {
 # The beginning is what is indexed. The plus keeps SQLite from putting the whole digest, which it is told to be equal,
 # into the expression of the beginning: it would then not know its index again, and read every row.
 BY_PHOTO = "substr(photo_sha256, 1, 8) = substr(?1, 1, 8) AND +photo_sha256 = ?1"
+
+# Photos, given as a list in JSON, with the identities that they are enrolled as.
+OWNERS = """
+    SELECT wanted.value, templates.identity
+    FROM json_each(?1) AS wanted
+    CROSS JOIN templates ON substr(photo_sha256, 1, 8) = substr(wanted.value, 1, 8) AND +photo_sha256 = wanted.value
+"""
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 

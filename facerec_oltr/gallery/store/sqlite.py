@@ -4,92 +4,58 @@ Once a call has returned, what it wrote survives a killed process and a power cu
 Several processes may read and write at once; a connection is not carried across ``fork``.
 """
 
-import json
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Self
 
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import (
-    KEY_VARIABLE,
-    EncryptedVectors,
     Key,
-    PlainVectors,
-    VectorForm,
-    decoded_vectors,
 )
 from facerec_oltr.gallery.records import (
-    AuditEntry,
-    Block,
-    Calibration,
-    Cohort,
-    Delta,
     Enrolment,
     Finding,
     Fusion,
-    GalleryFacts,
-    GalleryState,
+    NewNegative,
     NewTemplate,
-    PersonRecord,
-    PersonSummary,
     Receipt,
     RecordedEmbedder,
-    TemplateRecord,
 )
-from facerec_oltr.gallery.store.calibrations import calibration_of, calibration_row
 from facerec_oltr.gallery.store.checking import check_file
 from facerec_oltr.gallery.store.connection import one_line, open_file, transaction
-from facerec_oltr.gallery.store.enrolling import enrol, iso_date
+from facerec_oltr.gallery.store.enrolling import enrol
 from facerec_oltr.gallery.store.erasure import (
+    Erased,
     backups_holding,
     byte_traces,
     empty_journal,
+    erase_negatives,
     erase_people,
     row_traces,
 )
-from facerec_oltr.gallery.store.following import follow
+from facerec_oltr.gallery.store.kept import Kept
 from facerec_oltr.gallery.store.made import copy_file, make_file
+from facerec_oltr.gallery.store.open_file import Clock, form_of
+from facerec_oltr.gallery.store.people import People
+from facerec_oltr.gallery.store.rejecting import merge_negatives, negatives_by_photos, reject
 from facerec_oltr.gallery.store.rows import (
-    BY_PHOTO,
-    AuditRow,
     BackupRow,
-    CalibrationRow,
-    CohortRow,
-    IdentityRow,
-    MetaRow,
     TemplateRow,
     insert,
     read,
     read_meta,
-    read_one,
     replace,
 )
 from facerec_oltr.gallery.store.writing import Writing
-
-Clock = Callable[[], datetime]
-
-_AT_ONCE = 1000  # numbers in one query
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqliteStore:
+class SqliteStore(People, Kept):
     """An open gallery file: ``protocols.Store``. Make one with ``create`` or ``open``; close it with ``close``."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection, clock: Clock, form: VectorForm) -> None:
-        self._path = path
-        self._connection = connection
-        self._clock = clock
-        self._form = form
-        with self._reading() as db:
-            self._dimensions = read_meta(db).dimensions
 
     @classmethod
     def create(
@@ -135,61 +101,11 @@ class SqliteStore:
         connection = open_file(path, readonly=readonly, now=clock().isoformat())
         try:
             with transaction(connection, "DEFERRED", path) as db:
-                form = _form(read_meta(db), key)
+                form = form_of(read_meta(db), key)
             return cls(path, connection, clock, form)
         except BaseException:
             connection.close()
             raise
-
-    @property
-    def path(self) -> Path:  # noqa: D102
-        return self._path
-
-    def close(self) -> None:  # noqa: D102
-        self._connection.close()
-
-    def facts(self) -> GalleryFacts:  # noqa: D102
-        with self._reading() as db:
-            m = read_meta(db)
-        embedder = RecordedEmbedder(
-            m.embedder, m.fingerprint, m.dimensions, m.size, m.source, m.detector, m.detector_fingerprint
-        )
-        return GalleryFacts(embedder, Fusion(m.fusion), m.created, m.serial, bool(m.encrypted))
-
-    def state(self) -> GalleryState:  # noqa: D102
-        with self._reading() as db:
-            return _state(read_meta(db))
-
-    def people(self) -> list[PersonSummary]:  # noqa: D102
-        with self._reading() as db:
-            counts = dict(db.execute("SELECT identity, count(*) FROM templates GROUP BY identity"))
-            return [_summary(row, counts.get(row.id, 0)) for row in read(db, IdentityRow, "ORDER BY id")]
-
-    def person(self, name: str) -> PersonRecord | None:  # noqa: D102
-        with self._reading() as db:
-            identity = read_one(db, IdentityRow, "WHERE name = ?", (name,))
-            if identity is None:
-                return None
-            rows = list(read(db, TemplateRow, "WHERE identity = ? ORDER BY id", (identity.id,)))
-            block = self._block(rows)
-        return PersonRecord(
-            _summary(identity, len(rows)),
-            tuple(_template(row, vector) for row, vector in zip(rows, block.vectors, strict=True)),
-        )
-
-    def names(self, identities: Sequence[int]) -> dict[int, str]:  # noqa: D102
-        with self._reading() as db:
-            return {
-                row.id: row.name
-                for some in _some_at_once(identities)
-                for row in read(db, IdentityRow, f"WHERE id IN ({some})")
-            }
-
-    def owner(self, photo_sha256: str) -> str | None:  # noqa: D102
-        tail = f"WHERE id = (SELECT identity FROM templates WHERE {BY_PHOTO})"  # noqa: S608
-        with self._reading() as db:
-            identity = read_one(db, IdentityRow, tail, (photo_sha256,))
-        return identity.name if identity else None
 
     def enrol(  # noqa: D102
         self,
@@ -216,32 +132,24 @@ class SqliteStore:
                 read anyway. Counts above 0 in places that end in ``-wal`` mean that another process still reads an
                 older state; they go when it ends and the last process closes the gallery.
         """
-        with self._writing() as writing:
-            before = writing.state
-            erased = erase_people(writing, names)
-            backups = backups_holding(writing.db, erased)
-            counts = {"identities": len(erased.identities), "templates": len(erased.templates)}
-            entry = writing.note("erase", counts)
-            after = writing.state
-        with one_line(self._path):
-            emptied = empty_journal(self._connection)
-            traces = {"rows": row_traces(self._connection, erased)}
-            if prove or not emptied:
-                traces.update(byte_traces(self._connection, self._path, erased))
-        return Receipt(
-            entry.when,
-            counts["identities"],
-            counts["templates"],
-            before,
-            after,
-            traces,
-            backups,
-            entry.chained,
-        )
+        return self._erase("erase", lambda writing: erase_people(writing, names), prove)
 
-    def expired(self, today: str) -> list[str]:  # noqa: D102
-        with self._reading() as db:
-            return [row.name for row in read(db, IdentityRow, "WHERE expires <= ? ORDER BY id", (iso_date(today),))]
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:  # noqa: D102
+        with self._writing() as writing:
+            return reject(writing, self._form, name, negatives)
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:  # noqa: D102
+        def work(writing: Writing) -> Erased:
+            whose = None if name is None else writing.known(name).id
+            rows, erased = negatives_by_photos(writing.db, photos, whose), Erased()
+            if not rows:
+                who = "anybody" if name is None else repr(name)
+                raise GalleryError(f"no face of these {len(photos)} photos is said not to be {who}; see: facerec "
+                                   "gallery show")  # fmt: skip
+            erase_negatives(writing, erased, rows)
+            return erased
+
+        return self._erase("unreject", work, prove)
 
     def rename(self, old: str, new: str) -> None:  # noqa: D102
         with self._writing() as writing:
@@ -260,80 +168,12 @@ class SqliteStore:
             one, other = writing.known(source), writing.known(into)
             templates = list(read(writing.db, TemplateRow, "WHERE identity = ? ORDER BY id", (one.id,)))
             writing.change()
+            merge_negatives(writing, one.id, other.id)
             writing.move_templates(templates, other.id)
             writing.remove_identity(one.id)
             writing.note("merge", {"identities": 2, "templates": len(templates)})
         self._empty_journal_if_idle()
         return len(templates)
-
-    def follow(self, changes: int, last_template: int) -> Delta | None:  # noqa: D102
-        with self._reading() as db:
-            return follow(db, read_meta(db), changes, last_template)
-
-    def blocks(self, after: int, up_to: int, *, rows: int = 65_536) -> Iterator[Block]:  # noqa: D102
-        tail = f"WHERE id > ? AND id <= ? ORDER BY id LIMIT {int(rows)}"
-        while True:
-            with self._reading() as db:
-                block = self._block(list(read(db, TemplateRow, tail, (after, up_to))))
-            if not len(block.templates):
-                return
-            yield block
-            after = int(block.templates[-1])
-
-    def templates_of(self, identities: Sequence[int]) -> Block:  # noqa: D102
-        with self._reading() as db:
-            found = [
-                row
-                for some in _some_at_once(identities)
-                for row in read(db, TemplateRow, f"WHERE identity IN ({some})")
-            ]
-            return self._block(sorted(found))
-
-    def save_calibration(self, calibration: Calibration) -> None:  # noqa: D102
-        with self._writing() as writing:
-            number = writing.db.execute("SELECT coalesce(max(id), 0) + 1 FROM calibrations").fetchone()[0]
-            row = calibration_row(number, calibration)
-            insert(writing.db, [row])
-            facts = {"target_fpir": row.target_fpir, "strangers": row.strangers, "searches": row.searches}
-            writing.note("calibrate", facts)
-
-    def calibrations(self) -> list[Calibration]:  # noqa: D102
-        with self._reading() as db:
-            return [calibration_of(row) for row in read(db, CalibrationRow, "ORDER BY id")]
-
-    def save_cohort(self, cohort: Cohort) -> None:  # noqa: D102
-        vectors = np.asarray(cohort.vectors, np.float32)
-        if vectors.shape != (len(cohort.hashes), self._dimensions) or len(cohort.people) != len(cohort.hashes):
-            raise GalleryError(
-                f"{self._path}: a cohort of {vectors.shape} vectors, {len(cohort.people)} people and "
-                f"{len(cohort.hashes)} hashes; expected as many of each, of {self._dimensions} dimensions"
-            )
-        faces = zip(cohort.people, vectors, cohort.hashes, strict=True)
-        with self._writing() as writing:
-            writing.db.execute("DELETE FROM cohort")
-            insert(
-                writing.db,
-                [CohortRow(n, int(p), self._form.write(v, photo), photo) for n, (p, v, photo) in enumerate(faces, 1)],
-            )
-            writing.note("calibrate", {"cohort": len(vectors)})
-        self._empty_journal_if_idle()
-
-    def cohort(self) -> Cohort | None:  # noqa: D102
-        with self._reading() as db:
-            rows = list(read(db, CohortRow, "ORDER BY id"))
-            if not rows:
-                return None
-            vectors = decoded_vectors([self._form.read(r.vector, r.photo_sha256) for r in rows], self._dimensions)
-        return Cohort(vectors, np.array([r.person for r in rows], np.int64), tuple(r.photo_sha256 for r in rows))
-
-    def audit(self) -> list[AuditEntry]:  # noqa: D102
-        with self._reading() as db:
-            rows = list(read(db, AuditRow, "ORDER BY id"))
-        return [AuditEntry(row.id, row.moment, row.action, json.loads(row.facts), row.chained) for row in rows]
-
-    def note(self, action: str, facts: Mapping[str, Any]) -> AuditEntry:  # noqa: D102
-        with self._writing() as writing:
-            return writing.note(action, facts)
 
     def check(self) -> list[Finding]:  # noqa: D102
         findings: list[Finding] = []
@@ -357,7 +197,8 @@ class SqliteStore:
                 number = writing.db.execute("SELECT coalesce(max(id), 0) + 1 FROM backups").fetchone()[0]
                 m = writing.meta
                 place = str(to.resolve())
-                insert(writing.db, [BackupRow(number, place, writing.when, m.last_identity, m.last_template)])
+                held = (m.last_identity, m.last_template, m.last_negative)
+                insert(writing.db, [BackupRow(number, place, writing.when, *held)])
                 writing.note("backup", {"identities": m.identities, "templates": m.templates})
 
         try:
@@ -367,63 +208,17 @@ class SqliteStore:
                 f"{to}: there is a file already, and a backup replaces none; give another name"
             ) from error
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with transaction(self._connection, "DEFERRED", self._path) as db:
-            yield db
-
-    @contextmanager
-    def _writing(self) -> Iterator[Writing]:
-        with transaction(self._connection, "IMMEDIATE", self._path) as db:
-            writing = Writing(db, self._clock().isoformat())
-            yield writing
-            writing.finish()
-
-    def _empty_journal_if_idle(self) -> None:
-        """What was erased on the way goes from the journal now, if nobody reads; else with the last close."""
+    def _erase(self, action: str, work: Callable[[Writing], Erased], prove: bool) -> Receipt:
+        with self._writing() as writing:
+            before = writing.state
+            erased = work(writing)
+            backups = backups_holding(writing.db, erased)
+            people, templates, negatives = map(len, (erased.identities, erased.templates, erased.negatives))
+            entry = writing.note(action, {"identities": people, "templates": templates, "negatives": negatives})
+            after = writing.state
         with one_line(self._path):
-            empty_journal(self._connection, patience=0)
-
-    def _block(self, rows: Sequence[TemplateRow]) -> Block:
-        return Block(
-            np.array([row.id for row in rows], np.int64),
-            np.array([row.identity for row in rows], np.int64),
-            decoded_vectors([self._form.read(row.vector, row.photo_sha256) for row in rows], self._dimensions),
-            np.array([row.quality for row in rows], np.float64),
-        )
-
-
-def _form(meta: MetaRow, key: Key | None) -> VectorForm:
-    if not meta.encrypted:
-        if key is not None and key.source != KEY_VARIABLE:
-            raise GalleryError(
-                f"not encrypted, yet a key was given ({key.source}); leave it out, or make an encrypted gallery "
-                "and import this one"
-            )
-        return PlainVectors(meta.dimensions)
-    if key is None:
-        raise GalleryError(f"encrypted; give its key, as a file or in {KEY_VARIABLE}")
-    form = EncryptedVectors(key, meta.origin, meta.dimensions)
-    if not form.knows(meta.key_check or b""):
-        raise GalleryError(f"encrypted with another key than {key.source}; give the one it was made with")
-    return form
-
-
-def _state(meta: MetaRow) -> GalleryState:
-    return GalleryState(meta.changes, meta.identities, meta.templates)
-
-
-def _summary(row: IdentityRow, templates: int) -> PersonSummary:
-    return PersonSummary(row.id, row.name, templates, row.created, row.expires, row.consent)
-
-
-def _template(row: TemplateRow, vector: Any) -> TemplateRecord:
-    details = json.loads(row.details)
-    return TemplateRecord(row.id, row.photo_sha256, row.photo_path, row.quality, details, row.created, vector)
-
-
-def _some_at_once(numbers: Sequence[int]) -> Iterator[str]:
-    """Lists of numbers for SQL, none of them too long and none of them anything but numbers."""
-    unique = sorted({int(number) for number in numbers})
-    for start in range(0, len(unique), _AT_ONCE):
-        yield ", ".join(map(str, unique[start : start + _AT_ONCE]))
+            emptied = empty_journal(self._connection)
+            traces = {"rows": row_traces(self._connection, erased)}
+            if prove or not emptied:
+                traces.update(byte_traces(self._connection, self._path, erased))
+        return Receipt(entry.when, people, templates, before, after, traces, backups, entry.chained, negatives)

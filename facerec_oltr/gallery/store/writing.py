@@ -81,8 +81,22 @@ class Writing:
         self.meta = self.meta._replace(templates=self.meta.templates - len(templates))
         self._remember((number, was, None) for number, was in templates)
 
+    def remove_negatives(self, numbers: Sequence[int]) -> None:
+        """Remove faces that are said not to be somebody."""
+        self.db.executemany("DELETE FROM negatives WHERE id = ?", ((number,) for number in numbers))
+        if numbers:
+            self.count_negatives(removed=len(numbers))
+
+    def count_negatives(self, *, added: int = 0, removed: int = 0) -> None:
+        """Count a change of them, and how many there are after it; those added have the next numbers."""
+        self.meta = self.meta._replace(
+            negatives=self.meta.negatives + added - removed,
+            last_negative=self.meta.last_negative + added,
+            negative_changes=self.meta.negative_changes + 1,
+        )
+
     def remove_identity(self, number: int) -> None:
-        """Remove somebody who has no templates left."""
+        """Remove somebody who has neither templates nor negatives left."""
         self.db.execute("DELETE FROM identities WHERE id = ?", (number,))
         self.meta = self.meta._replace(identities=self.meta.identities - 1)
 

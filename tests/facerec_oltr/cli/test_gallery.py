@@ -147,6 +147,49 @@ def test_a_person_is_shown_renamed_merged_and_listed(gallery: Path, folders: Pat
     assert "Eve" not in facerec("gallery", "audit", gallery).stdout
 
 
+def test_photos_are_said_not_to_be_somebody_and_taken_back(gallery: Path, folders: Path, tmp_path: Path) -> None:
+    wrong = folders / "strangers/s04/0.png"
+    probe = folders / "strangers/s04/1.png"
+    [first] = in_json("identify", "-g", gallery, probe, "--threshold", "-1")  # type: ignore[misc]
+    assert first["decision"] == "accepted"
+    name = first["identity"]
+    told = in_json("gallery", "reject", gallery, name, wrong)
+    assert isinstance(told, dict)
+    assert (told["negatives"], [(p["new"], p["face"], p["templates"]) for p in told["photos"]]) == (1, [(True, 1, 2)])
+    assert "(kept already;" in facerec("gallery", "reject", gallery, name, wrong).stderr
+    [second] = in_json("identify", "-g", gallery, probe, "--threshold", "-1")  # type: ignore[misc]
+    assert second["identity"] == first["runner_up"]
+    assert f"not '{name}': nearer to a face that is said not to be them" in second["reason"]
+    assert second["candidates"][0]["negative"] > second["candidates"][0]["score"]
+    done = facerec("identify", "-g", gallery, probe, "--threshold", "-1")
+    assert f"s04/1.png, face 1: not '{name}': nearer" in done.stderr
+    assert "nearer to not them" in facerec("search", "-g", gallery, probe).stdout
+    shown = facerec("gallery", "show", gallery, name).stdout
+    assert f"said not to be {name}" in shown
+    assert "s04/0.png" in shown
+    people = {p["name"]: p["negatives"] for p in in_json("gallery", "list", gallery)}  # type: ignore[attr-defined]
+    assert {who for who, count in people.items() if count} == {name}
+    stats = in_json("gallery", "stats", gallery)
+    assert isinstance(stats, dict)
+    assert stats["negatives"] == 1
+    other = "p01" if name != "p01" else "p02"
+    none = facerec("gallery", "unreject", gallery, wrong, "--id", other)
+    fails_with_one_line(none, f"is said not to be '{other}'")
+    fails_with_one_line(facerec("gallery", "unreject", gallery, "nothing.png"), "neither a file nor the beginning")
+    fails_with_one_line(facerec("gallery", "reject", gallery, "nobody", wrong), "nobody is enrolled as 'nobody'")
+    fails_with_one_line(
+        facerec("gallery", "reject", gallery, name, tmp_path / "no.png"), "no.png: cannot be read (No such file"
+    )
+    back = facerec("gallery", "unreject", gallery, wrong, "--receipt", tmp_path / "r.json")
+    assert (back.returncode, "1 faces that were said not to be somebody erased" in back.stderr) == (0, True), (
+        back.stderr
+    )
+    receipt = json.loads((tmp_path / "r.json").read_text())
+    assert (receipt["negatives"], receipt["identities"], set(receipt["traces"].values())) == (1, 0, {0})
+    [third] = in_json("identify", "-g", gallery, probe, "--threshold", "-1")  # type: ignore[misc]
+    assert third["identity"] == name
+
+
 def test_erasure_with_a_receipt(gallery: Path, tmp_path: Path) -> None:
     kept = facerec("gallery", "backup", gallery, tmp_path / "copy.db")
     assert kept.returncode == 0, kept.stderr

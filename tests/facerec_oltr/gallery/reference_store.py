@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,9 @@ from facerec_oltr.gallery.records import (
     Fusion,
     GalleryFacts,
     GalleryState,
+    NegativeFaces,
+    NegativeRecord,
+    NewNegative,
     NewTemplate,
     Outcome,
     PersonRecord,
@@ -43,11 +47,12 @@ class ReferenceStore:
         self._people: dict[int, dict[str, Any]] = {}
         self._templates: dict[int, tuple[int, NewTemplate]] = {}
         self._owners = [dict[int, int]()]  # who had which template, at each count of changes
-        self._last_identity = self._last_template = 0
+        self._negatives: dict[int, tuple[int, NewNegative]] = {}
+        self._last_identity = self._last_template = self._last_negative = self._negative_changes = 0
         self._calibrations: list[Calibration] = []
         self._cohort: Cohort | None = None
         self._audit: list[AuditEntry] = []
-        self._backups: list[tuple[str, set[int]]] = []
+        self._backups: list[tuple[str, set[int], set[int]]] = []
         self.note("create", {})
         self.galleries[path] = self
 
@@ -73,7 +78,9 @@ class ReferenceStore:
             return None
         own = [(t, new) for t, (who, new) in sorted(self._templates.items()) if who == number]
         records = [TemplateRecord(t, n.photo_sha256, n.photo_path, n.quality, n.details, NOW, n.vector) for t, n in own]
-        return PersonRecord(self._summary(number), tuple(records))
+        others = [(k, n) for k, (who, n) in sorted(self._negatives.items()) if who == number]
+        kept = [NegativeRecord(k, n.photo_sha256, n.photo_path, n.face, NOW, n.vector) for k, n in others]
+        return PersonRecord(self._summary(number), tuple(records), tuple(kept))
 
     def names(self, identities: Sequence[int]) -> dict[int, str]:
         return {i: self._people[i]["name"] for i in identities if i in self._people}
@@ -83,6 +90,9 @@ class ReferenceStore:
             if new.photo_sha256 == photo_sha256:
                 return self._people[who]["name"]
         return None
+
+    def owners(self, photos: Sequence[str]) -> dict[str, str]:
+        return {photo: owner for photo in photos if (owner := self.owner(photo)) is not None}
 
     def enrol(
         self,
@@ -102,6 +112,12 @@ class ReferenceStore:
         outcomes = []
         changed = False
         for new in templates:
+            if any(
+                who == self._number(name) and n.photo_sha256 == new.photo_sha256 and n.face == 1
+                for who, n in self._negatives.values()
+            ):
+                outcomes.append(Enrolment(Outcome.NOT_THEM, None))
+                continue
             owner = self.owner(new.photo_sha256)
             if owner is not None:
                 outcomes.append(Enrolment(Outcome.ALREADY if owner == name else Outcome.OTHER, owner))
@@ -135,15 +151,56 @@ class ReferenceStore:
         before = self.state()
         numbers = {self._known(name) for name in names}
         gone = [t for t, (who, _) in self._templates.items() if who in numbers]
+        photos = {self._templates[t][1].photo_sha256 for t in gone}
+        others = [k for k, (who, n) in self._negatives.items() if who in numbers or n.photo_sha256 in photos]
         for template in gone:
             del self._templates[template]
         for number in numbers:
             del self._people[number]
         if numbers:
             self._change()
-        audit = self.note("erase", {"identities": len(numbers), "templates": len(gone)}).chained
-        backups = tuple(place for place, held in self._backups if held & {*gone})
-        return Receipt(NOW, len(numbers), len(gone), before, self.state(), {"rows": 0}, backups, audit)
+        self._remove_negatives(others)
+        return self._receipt("erase", before, len(numbers), gone, others)
+
+    def reject(self, name: str, negatives: Sequence[NewNegative]) -> list[bool]:
+        number = self._known(name)
+        kept = dict(self._negatives)
+        outcomes = []
+        for new in negatives:
+            fits = np.shape(new.vector) == (self._facts.embedder.dimensions,) and np.isfinite(new.vector).all()
+            own = new.face == 1 and self.owner(new.photo_sha256) == name
+            if not fits or own or len(new.photo_sha256) != 64 or new.face < 1:
+                raise GalleryError("a negative that cannot be")
+            is_new = (number, new.photo_sha256, new.face) not in self._places(kept)
+            outcomes.append(is_new)
+            if is_new:
+                kept[self._last_negative + sum(outcomes)] = (number, new)
+        self._negatives = kept
+        self._last_negative += sum(outcomes)
+        self._negative_changes += any(outcomes)
+        if any(outcomes):
+            self.note("reject", {})
+        return outcomes
+
+    def unreject(self, photos: Sequence[str], name: str | None = None, *, prove: bool = True) -> Receipt:
+        whose = None if name is None else self._known(name)
+        gone = [
+            k for k, (who, n) in self._negatives.items() if n.photo_sha256 in photos and (whose is None or who == whose)
+        ]
+        if not gone:
+            raise GalleryError("none")
+        self._remove_negatives(gone)
+        return self._receipt("unreject", self.state(), 0, [], gone)
+
+    def negatives(self) -> NegativeFaces:
+        kept = sorted((who, number, n) for number, (who, n) in self._negatives.items())
+        vectors = np.array([n.vector for _, _, n in kept], np.float32)
+        return NegativeFaces(
+            vectors.reshape(len(kept), self._facts.embedder.dimensions), np.array([who for who, _, _ in kept], np.int64)
+        )
+
+    def negative_changes(self) -> int:
+        return self._negative_changes
 
     def expired(self, today: str) -> list[str]:
         day = self._date(today)
@@ -162,6 +219,21 @@ class ReferenceStore:
         if one == other:
             raise GalleryError("itself")
         own = [t for t, (who, _) in self._templates.items() if who == one]
+        both = {n.photo_sha256 for who, n in self._templates.values() if who in (one, other)}
+        wrong = [
+            k
+            for k, (who, n) in self._negatives.items()
+            if who in (one, other) and n.face == 1 and n.photo_sha256 in both
+        ]
+        before = dict(self._negatives)
+        self._negatives = {k: v for k, v in self._negatives.items() if k not in wrong}
+        for k, (who, n) in list(self._negatives.items()):
+            if who == one:
+                there = (other, n.photo_sha256, n.face) in self._places(self._negatives)
+                del self._negatives[k]
+                if not there:
+                    self._negatives[k] = (other, n)
+        self._negative_changes += before != self._negatives
         for template in own:
             self._templates[template] = (other, self._templates[template][1])
         del self._people[one]
@@ -194,8 +266,20 @@ class ReferenceStore:
         return self._block(sorted(t for t, (who, _) in self._templates.items() if who in set(identities)))
 
     def save_calibration(self, calibration: Calibration) -> None:
-        self._calibrations.append(calibration)
+        def replaced(old: Calibration) -> bool:
+            return (old.source, old.rule, old.target_fpir) == (
+                calibration.source,
+                calibration.rule,
+                calibration.target_fpir,
+            )
+
+        older = [replace(old, maxima=()) if replaced(old) else old for old in self._calibrations]
+        self._calibrations = [*older, calibration]
         self.note("calibrate", {})
+
+    def calibration(self, target_fpir: float | None = None, rule: str | None = None) -> Calibration | None:
+        fitting = [c for c in self._calibrations if target_fpir in (None, c.target_fpir) and rule in (None, c.rule)]
+        return fitting[-1] if fitting else None
 
     def calibrations(self) -> list[Calibration]:
         return list(self._calibrations)
@@ -231,7 +315,7 @@ class ReferenceStore:
             raise GalleryError("there")
         to.touch()
         self.galleries[to] = copy.deepcopy(self)
-        self._backups.append((str(to.resolve()), set(self._templates)))
+        self._backups.append((str(to.resolve()), set(self._templates), set(self._negatives)))
         self.note("backup", {})
 
     def _number(self, name: str) -> int | None:
@@ -246,7 +330,26 @@ class ReferenceStore:
     def _summary(self, number: int) -> PersonSummary:
         person = self._people[number]
         count = sum(who == number for who, _ in self._templates.values())
-        return PersonSummary(number, person["name"], count, NOW, person["expires"], person["consent"])
+        others = sum(who == number for who, _ in self._negatives.values())
+        return PersonSummary(number, person["name"], count, NOW, person["expires"], person["consent"], others)
+
+    @staticmethod
+    def _places(kept: dict[int, tuple[int, NewNegative]]) -> set[tuple[int, str, int]]:
+        return {(who, n.photo_sha256, n.face) for who, n in kept.values()}
+
+    def _remove_negatives(self, numbers: list[int]) -> None:
+        for number in numbers:
+            del self._negatives[number]
+        self._negative_changes += bool(numbers)
+
+    def _receipt(
+        self, action: str, before: GalleryState, people: int, templates: list[int], negatives: list[int]
+    ) -> Receipt:
+        counts = {"identities": people, "templates": len(templates), "negatives": len(negatives)}
+        audit = self.note(action, counts).chained
+        backups = tuple(place for place, t, n in self._backups if t & {*templates} or n & {*negatives})
+        counted = (people, len(templates), before, self.state(), {"rows": 0}, backups, audit, len(negatives))
+        return Receipt(NOW, *counted)
 
     def _block(self, numbers: list[int]) -> Block:
         vectors = [np.asarray(self._templates[t][1].vector, np.float32) for t in numbers]

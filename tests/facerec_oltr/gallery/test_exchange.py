@@ -10,7 +10,7 @@ import pytest
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery import Gallery
 from facerec_oltr.gallery.exchange import export_people, import_people, person_as_json
-from facerec_oltr.gallery.records import NewTemplate, Outcome, RecordedEmbedder
+from facerec_oltr.gallery.records import NewNegative, NewTemplate, Outcome, RecordedEmbedder
 
 EMBEDDER = RecordedEmbedder("e", "ab" * 32, 3, 8, "e", "yunet.onnx", "cd" * 32)
 
@@ -41,7 +41,7 @@ def held(gallery):
     people = [person_as_json(gallery.person(name)) for name in gallery.identities()]
     for person in people:
         del person["created"]
-        for one in person["templates"]:
+        for one in (*person["templates"], *person["negatives"]):
             del one["created"]
     return people
 
@@ -57,9 +57,41 @@ def test_there_and_back(gallery, tmp_path):
     assert [e.action for e in gallery.audit()][-1] == "export"
 
 
+def test_what_is_said_not_to_be_somebody_goes_along(gallery, tmp_path):
+    faces = [template(n, v) for n, v in ((7, [1, 2, 2]), (8, [0, 1, 0]))]
+    said = [NewNegative(t.vector, t.photo_sha256, t.photo_path, face) for face, t in enumerate(faces, 1)]
+    gallery.reject("Zoë", said)
+    export_people(gallery, tmp_path / "all.jsonl")
+    with Gallery.create(tmp_path / "other.db", EMBEDDER) as other:
+        other.enrol("bob", [template(7, [1, 2, 2])])  # a photo may be bob's and not Zoë's
+        for _ in range(2):
+            import_people(other, tmp_path / "all.jsonl")
+        assert next(p for p in held(other) if p["name"] == "Zoë") == held(gallery)[0]
+        assert [e.facts["negatives"] for e in other.audit() if e.action == "import"] == [2, 0]
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    lines[0]["version"] = 1  # as an older program wrote it
+    for person in lines[1:]:
+        del person["negatives"]
+    (tmp_path / "old.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with Gallery.create(tmp_path / "third.db", EMBEDDER) as third:
+        assert import_people(third, tmp_path / "old.jsonl") == {Outcome.ENROLLED: 3}
+        assert third.person("Zoë").negatives == ()
+
+
 def test_the_file_is_its_owners_alone(gallery, tmp_path):
     export_people(gallery, tmp_path / "all.jsonl")
     assert stat.S_IMODE((tmp_path / "all.jsonl").stat().st_mode) == 0o600
+
+
+def test_the_file_was_never_anybody_elses(gallery, tmp_path):
+    modes = []
+
+    def look(done, total):
+        [part] = [p for p in tmp_path.iterdir() if p.name.startswith(".all.jsonl")]
+        modes.append(stat.S_IMODE(part.stat().st_mode))
+
+    export_people(gallery, tmp_path / "all.jsonl", on_progress=look)
+    assert modes == [0o600] * 2
 
 
 def test_one_person(gallery, tmp_path):

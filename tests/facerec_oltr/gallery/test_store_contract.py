@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from facerec_oltr.gallery.records import (
     Enrolment,
     Fusion,
     GalleryState,
+    NewNegative,
     NewTemplate,
     Outcome,
     RecordedEmbedder,
@@ -211,7 +213,7 @@ def test_erasure_is_all_or_none_with_a_receipt(store: Store):
     assert receipt.backups == ()
     last = store.audit()[-1]
     assert (last.action, last.chained) == ("erase", receipt.audit)
-    assert last.facts == {"identities": 2, "templates": 3}
+    assert last.facts == {"identities": 2, "templates": 3, "negatives": 0}
     assert store.owner(digest("a")) is None
     assert store.person("ann") is None
     enrol(store, "ann", "a")
@@ -239,6 +241,131 @@ def test_merge(store: Store):
     assert (sizes(store), store.owner(digest("a"))) == ({"bob": 3}, "bob")
     assert store.state() == GalleryState(3, 1, 3)
     assert store.templates_of([2]).templates.tolist() == [1, 2, 3]
+
+
+def not_them(photo: str, face: int = 1) -> NewNegative:
+    return NewNegative(new(photo).vector, digest(photo), f"photos/{photo}.png", face)
+
+
+def held(store: Store) -> dict[str, list[tuple[str, int]]]:
+    """Of whom it is said that they are not in which photos, by which face."""
+    people = [store.person(p.name) for p in store.people()]
+    return {
+        p.summary.name: [(n.photo_path.split("/")[1].removesuffix(".png"), n.face) for n in p.negatives]
+        for p in people
+        if p is not None
+    }
+
+
+def test_what_is_said_not_to_be_somebody_is_kept(store: Store):
+    enrol(store, "ann", "a")
+    enrol(store, "bob", "b")
+    before, templates = store.state(), store.follow(0, 0)
+    assert (store.negative_changes(), store.negatives().vectors.shape) == (0, (0, 6))
+    given = [not_them("x"), not_them("x", 2), not_them("b")]
+    assert store.reject("ann", given) == [True, True, True]
+    assert store.reject("ann", [not_them("x"), not_them("y"), not_them("y")]) == [False, True, False]
+    assert store.reject("bob", [not_them("x")]) == [True]  # a photo may be several people's
+    assert store.reject("bob", []) == []
+    assert store.negative_changes() == 3
+    assert [(p.name, p.templates, p.negatives) for p in store.people()] == [("ann", 1, 4), ("bob", 1, 1)]
+    assert held(store) == {"ann": [("x", 1), ("x", 2), ("b", 1), ("y", 1)], "bob": [("x", 1)]}
+    ann = store.person("ann")
+    assert ann is not None
+    for found, face in zip(ann.negatives, given, strict=False):
+        np.testing.assert_array_equal(found.vector, face.vector)  # to the last bit
+        assert (found.photo_sha256, found.photo_path, found.created) == (face.photo_sha256, face.photo_path, NOW)
+    faces = store.negatives()
+    assert faces.identities.tolist() == [1, 1, 1, 1, 2]
+    np.testing.assert_array_equal(faces.vectors[:3], [face.vector for face in given])
+    assert store.state() == before  # neither templates nor names have changed: thresholds stay what they were
+    after = store.follow(0, 0)
+    assert templates is not None
+    assert after is not None
+    assert after.state == templates.state
+    assert [e.action for e in store.audit()][-3:] == ["reject"] * 3
+
+
+def test_bad_rejections_change_nothing(store: Store):
+    enrol(store, "ann", "a")
+    wrong = NewNegative(np.ones(5, np.float32), digest("z"), "z.png")
+    endless = NewNegative(np.full(6, np.nan, np.float32), digest("z"), "z.png")
+    for negative in (wrong, endless, not_them("z", 0), not_them("a")):  # the last is what she is enrolled by
+        with pytest.raises(GalleryError):
+            store.reject("ann", [not_them("x"), negative])
+    with pytest.raises(GalleryError):
+        store.reject("nobody", [not_them("x")])
+    assert (held(store), store.negative_changes()) == ({"ann": []}, 0)
+    assert store.reject("ann", [not_them("a", 2)]) == [True]  # somebody else in the same photo
+    store.reject("ann", [not_them("x")])
+    assert store.enrol("ann", [new("x"), new("c")]) == [
+        Enrolment(Outcome.NOT_THEM, None),
+        Enrolment(Outcome.ENROLLED, "ann"),
+    ]
+    assert store.enrol("bob", [new("x")]) == [Enrolment(Outcome.ENROLLED, "bob")]
+
+
+def test_rejections_are_taken_back_by_photo(store: Store, tmp_path: Path):
+    enrol(store, "ann", "a")
+    enrol(store, "bob", "b")
+    store.reject("ann", [not_them("x"), not_them("x", 2), not_them("y")])
+    store.reject("bob", [not_them("x"), not_them("z")])
+    store.backup(tmp_path / "copy.db")
+    store.reject("bob", [not_them("later")])
+    before, changes = store.state(), store.negative_changes()
+    for photos, name in (([digest("q")], None), ([digest("z")], "ann"), ([digest("x")], "nobody"), ([], None)):
+        with pytest.raises(GalleryError):
+            store.unreject(photos, name)
+    assert store.negative_changes() == changes
+    receipt = store.unreject([digest("x")], "ann")
+    assert (receipt.identities, receipt.templates, receipt.negatives) == (0, 0, 2)
+    assert (receipt.before, receipt.after) == (before, before)
+    assert receipt.traces
+    assert not any(receipt.traces.values())
+    assert receipt.backups == (str((tmp_path / "copy.db").resolve()),)
+    last = store.audit()[-1]
+    assert (last.action, last.chained) == ("unreject", receipt.audit)
+    assert last.facts == {"identities": 0, "templates": 0, "negatives": 2}
+    assert store.unreject([digest("later")]).backups == ()
+    assert held(store) == {"ann": [("y", 1)], "bob": [("x", 1), ("z", 1)]}
+    store.reject("ann", [not_them("x")])
+    assert store.unreject([digest("x"), digest("y")]).negatives == 3  # everybody's
+    assert held(store) == {"ann": [], "bob": [("z", 1)]}
+
+
+def test_erasure_takes_what_is_said_of_the_person_and_by_their_photos(store: Store):
+    enrol(store, "ann", "a")
+    enrol(store, "bob", "b", "c")
+    enrol(store, "carol", "d")
+    store.reject("ann", [not_them("x"), not_them("b"), not_them("c", 3)])
+    store.reject("carol", [not_them("b"), not_them("x")])
+    store.reject("bob", [not_them("a"), not_them("x")])
+    receipt = store.erase(["bob"])  # who was in b and c, whatever was said by them
+    assert (receipt.identities, receipt.templates, receipt.negatives) == (1, 2, 5)
+    assert not any(receipt.traces.values())
+    assert held(store) == {"ann": [("x", 1)], "carol": [("x", 1)]}
+    assert store.erase(["ann"]).negatives == 1
+    assert store.negatives().identities.tolist() == [3]
+
+
+def test_merging_gives_them_over_but_for_what_it_contradicts(store: Store):
+    enrol(store, "ann", "a")
+    enrol(store, "bob", "b")
+    store.reject("ann", [not_them("b"), not_them("x"), not_them("y"), not_them("b", 2)])
+    store.reject("bob", [not_them("a"), not_them("x"), not_them("z")])
+    store.merge("ann", "bob")
+    assert held(store) == {"bob": [("y", 1), ("b", 2), ("x", 1), ("z", 1)]}
+    assert store.negatives().identities.tolist() == [2] * 4
+
+
+def test_backup_holds_them(store: Store, kind: Kind, tmp_path: Path):
+    enrol(store, "ann", "a")
+    store.reject("ann", [not_them("x")])
+    store.backup(tmp_path / "copy.db")
+    copy = kind.open(tmp_path / "copy.db")
+    np.testing.assert_array_equal(copy.negatives().vectors, store.negatives().vectors)
+    assert (held(copy), copy.check()) == ({"ann": [("x", 1)]}, [])
+    copy.close()
 
 
 def test_blocks_and_templates_of_many(store: Store):
@@ -294,6 +421,45 @@ def test_calibrations_come_back_to_the_last_bit(store: Store):
     for calibration in given:
         store.save_calibration(calibration)
     assert store.calibrations() == given
+
+
+def test_maxima_stay_with_the_latest_of_each_source_rule_and_target(store: Store):
+    assert store.calibration() is None
+    common = {"policy": "max", "created": NOW, "state": GalleryState(7, 3, 9)}
+    given = []
+    kinds: list[tuple[float, Literal["strangers", "gallery"], str]] = [
+        (0.1, "strangers", "cosine"),
+        (0.1, "gallery", "cosine"),
+        (0.1, "strangers", "snorm"),
+        (0.01, "strangers", "cosine"),
+        (0.1, "strangers", "cosine"),
+        (0.01, "strangers", "cosine"),
+        (0.01, "strangers", "cosine"),
+    ]
+    for number, (target, source, rule) in enumerate(kinds):
+        maxima = tuple(np.nextafter(number / 8, range(3)).tolist())
+        one = Calibration(target, 0.5 + number, 0.0, True, 4, 16, source=source, rule=rule, maxima=maxima, **common)
+        store.save_calibration(one)
+        given.append(one)
+        assert store.calibration() == one  # with its maxima
+    kept = store.calibrations()
+    assert [bool(c.maxima) for c in kept] == [False, True, True, False, True, False, True]
+    assert [replace(c, maxima=()) for c in kept] == [replace(c, maxima=()) for c in given]
+    assert store.calibration(0.1) == given[4]
+    assert store.calibration(rule="snorm") == given[2]
+    assert store.calibration(0.1, "cosine") == given[4]
+    assert store.calibration(0.01, "snorm") is None
+    assert store.calibration(0.2) is None
+
+
+def test_owners_of_many_photos(store: Store):
+    enrol(store, "ann", "a", "b")
+    enrol(store, "bob", "c")
+    many = [digest(f"nobody {n}") for n in range(40_000)]  # more than SQLite takes as parameters of one query
+    near = f"{digest('a')[:8]}{digest('b')[8:]}"  # begins as a photo does, and is another
+    wanted = [digest("c"), *many, digest("a"), near, digest("a")]
+    assert store.owners(wanted) == {digest("a"): "ann", digest("c"): "bob"}
+    assert store.owners([]) == {}
 
 
 def test_cohort_is_replaced(store: Store):

@@ -12,7 +12,15 @@ import pytest
 
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import Key
-from facerec_oltr.gallery.records import Calibration, Cohort, Fusion, GalleryState, NewTemplate, RecordedEmbedder
+from facerec_oltr.gallery.records import (
+    Calibration,
+    Cohort,
+    Fusion,
+    GalleryState,
+    NewNegative,
+    NewTemplate,
+    RecordedEmbedder,
+)
 from facerec_oltr.gallery.store import SqliteStore
 
 EMBEDDER = RecordedEmbedder("pixels", "ab" * 32, 64, 8, "pixels")
@@ -38,6 +46,9 @@ def make(path: Path, key: Key | None = None) -> Path:
         store.enrol(f"person {person}", templates, consent=f"form {person}", expires="2030-01-01")
     store.erase([f"person {person}" for person in range(0, 40, 3)])
     store.merge("person 1", "person 2")
+    for person in (4, 7):
+        store.reject(f"person {person}", [NewNegative(v, digest(f"not {person}"), "not.png", i)
+                                          for i, v in enumerate(vectors(6), 1)])  # fmt: skip
     for target in (0.1, 0.01):
         state = GalleryState(3, 2, 1)
         store.save_calibration(Calibration(target, 0.5, 0.0, True, 3, 9, state, "max", "then", upper_fpir=0.2))
@@ -58,7 +69,7 @@ def answers(store: SqliteStore) -> list[Callable[[], Any]]:
 
     def person(name: str) -> Any:
         found = store.person(name)
-        return found and (found.summary, [plain(template) for template in found.templates])
+        return found and (found.summary, [plain(one) for one in (*found.templates, *found.negatives)])
 
     return [
         store.facts,
@@ -73,6 +84,8 @@ def answers(store: SqliteStore) -> list[Callable[[], Any]]:
         lambda: plain(store.templates_of(everybody)),
         store.calibrations,
         lambda: plain(store.cohort()),
+        lambda: plain(store.negatives()),
+        store.negative_changes,
         store.audit,
     ]
 
@@ -159,6 +172,9 @@ def test_every_byte_of_the_header_is_found_or_changes_nothing(tmp_path: Path):
         ("UPDATE identities SET consent = 'forged' WHERE id = 3", "identities row 3", "checksum"),
         ("UPDATE calibrations SET threshold = 0 WHERE id = 1", "calibrations row 1", "checksum"),
         ("UPDATE cohort SET person = 5 WHERE id = 1", "cohort row 1", "checksum"),
+        ("UPDATE negatives SET face = 9 WHERE id = 1", "negatives row 1", "checksum"),
+        ("DELETE FROM negatives WHERE id = 3", "meta", "negatives: found"),
+        ("UPDATE negatives SET id = 99 WHERE id = 3", "meta", "negatives with numbers not given yet"),
         ("UPDATE moves SET template = 9 WHERE id = 1", "moves row 1", "checksum"),
         ("UPDATE backups SET path = '' WHERE id = 1", "backups row 1", "checksum"),
         ("DELETE FROM templates WHERE id = 3", "meta", "templates: found"),

@@ -114,7 +114,7 @@ def test_copy_of_a_row_left_on_another_page_is_found_and_removed(store: SqliteSt
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("BEGIN")
         db.execute(
-            "INSERT INTO backups SELECT 900 + templates.id, photo_path || name, '', 0, 0, 0 "
+            "INSERT INTO backups SELECT 900 + templates.id, photo_path || name, '', 0, 0, 0, 0 "
             "FROM templates JOIN identities ON identities.id = identity WHERE name = ?",
             (name,),
         )

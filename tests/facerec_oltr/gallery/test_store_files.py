@@ -15,9 +15,10 @@ import pytest
 
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import KEY_VARIABLE, Key, key_from_environment, make_key, read_key
-from facerec_oltr.gallery.records import Calibration, Fusion, GalleryState, NewTemplate, RecordedEmbedder
+from facerec_oltr.gallery.records import Calibration, Fusion, GalleryState, NewNegative, NewTemplate, RecordedEmbedder
 from facerec_oltr.gallery.store import SqliteStore
 from facerec_oltr.gallery.store.migrations import MIGRATIONS, migrate
+from facerec_oltr.gallery.store.rows import checksum
 
 EMBEDDER = RecordedEmbedder("pixels", "ab" * 32, 4, 8, "pixels")
 KEY = Key(bytes(range(32)), "key.bin")
@@ -76,7 +77,10 @@ def test_gallery_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path):
     state = GalleryState(3, 2, 3)
     assert store.calibrations()[0] == Calibration(0.1, 0.75, 0.0625, True, 4, 16, state, "max", "2025-01-05")
     assert [c.measurable for c in store.calibrations()] == [True, False]
-    assert [(e.action, e.facts) for e in store.audit()] == [("migrate", {"from": 1, "to": 2})]
+    assert [(e.action, e.facts) for e in store.audit()] == [
+        ("migrate", {"from": version, "to": version + 1}) for version in range(1, len(MIGRATIONS))
+    ]
+    assert (store.negatives().vectors.shape, store.negative_changes()) == ((0, 4), 0)
     assert store.follow(3, 4) is None  # version 1 remembered nothing
     assert store.follow(5, 4) is not None
     store.enrol("dan", [new("d")])
@@ -95,6 +99,74 @@ def test_migration_that_cannot_be_made_leaves_version_1(tmp_path: Path):
     with pytest.raises(GalleryError) as error:
         SqliteStore.open(tmp_path / "g.db", readonly=True)
     assert "of version 1" in one_line(error)
+
+
+def version_2(path: Path, *, damaged: bool = False) -> None:
+    """A gallery as version 2 left it: version 1 migrated by two, with a backup remembered."""
+    version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:2], now="2025-02-01")
+        row = (1, "/copies/c.db", "2025-02-02", 3, 4)
+        db.execute("INSERT INTO backups VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row) ^ damaged))
+
+
+def test_gallery_of_version_2_is_migrated(tmp_path: Path):
+    version_2(tmp_path / "g.db")
+    store = SqliteStore.open(tmp_path / "g.db")
+    assert store.check() == []
+    assert [e.facts for e in store.audit()] == [
+        {"from": version, "to": version + 1} for version in range(1, len(MIGRATIONS))
+    ]
+    store.reject("ann", [NewNegative(new("x").vector, digest("x"), "x.png")])
+    assert store.unreject([digest("x")]).backups == ()  # it came after the copy
+    assert store.erase(["ann"]).backups == ("/copies/c.db",)
+    assert store.check() == []
+    store.close()
+
+
+def test_damaged_gallery_of_version_2_stays_so(tmp_path: Path):
+    version_2(tmp_path / "g.db", damaged=True)
+    with pytest.raises(GalleryError) as error:
+        SqliteStore.open(tmp_path / "g.db")
+    assert "row 1 of backups is damaged" in one_line(error)
+    with closing(sqlite3.connect(tmp_path / "g.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert not [row for row in db.execute("PRAGMA table_info(backups)") if row[1] == "last_negative"]
+
+
+def test_migration_4_keeps_the_newest_maxima_alone(tmp_path: Path):
+    path = tmp_path / "g.db"
+    version_2(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:3], now="2025-03-01")
+        for number, target in enumerate((0.1, 0.01, 0.1, 0.1), 3):
+            row = (number, target, 0.5, 0.0, 1, 4, 16, 3, 2, 3, "max", "then", "strangers", "cosine", None, 0.2)
+            values = (*row, np.full(500, number, "<f8").tobytes())
+            db.execute(f"INSERT INTO calibrations VALUES ({'?, ' * 17}?)", (*values, checksum(values)))
+    with closing(SqliteStore.open(path)) as store:
+        kept = store.calibrations()
+        assert [(c.target_fpir, c.maxima[:1], len(c.maxima)) for c in kept] == [
+            *((0.1, (), 0), (0.01, (), 0), (0.1, (), 0), (0.01, (4.0,), 500), (0.1, (), 0), (0.1, (6.0,), 500)),
+        ]
+        assert {c.upper_fpir for c in kept[2:]} == {0.2}
+        assert store.check() == []
+
+
+def test_identify_reads_one_calibration_of_many(tmp_path: Path):
+    with closing(SqliteStore.create(tmp_path / "g.db", EMBEDDER)) as store:
+        state = GalleryState(1, 1, 1)
+        for number in range(200):
+            store.save_calibration(
+                Calibration(0.1, number, 0.0, True, 4, 16, state, "max", "then", maxima=tuple(range(1000)))
+            )
+        size = store._connection.execute("SELECT sum(length(maxima)) FROM calibrations").fetchone()[0]
+        assert size == 8000  # of one of 200
+        # A damaged row that is not asked for is not read: only the one that is decided by.
+        store._connection.execute("UPDATE calibrations SET threshold = 7 WHERE id = 100")
+        latest = store.calibration(0.1)
+        assert latest is not None
+        assert latest.threshold == 199
+        assert [f.place for f in store.check()] == ["calibrations row 100"]
 
 
 def test_migrated_and_new_galleries_have_one_schema(tmp_path: Path):
@@ -219,16 +291,17 @@ def test_photo_is_found_by_its_index_and_not_by_reading_every_row(tmp_path: Path
         store._connection.set_trace_callback(queries.append)
         store.enrol("ann", [new("a")])
         store.owner(digest("a"))
+        store.owners([digest("a"), digest("b")])
         store._connection.set_trace_callback(None)
         plans = [
             [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}")]
             for query in queries
             if "substr" in query
         ]
-    assert len(plans) == 2
+    assert len(plans) == 3
     for plan in plans:
         assert any("templates USING INDEX templates_by_photo" in step for step in plan)
-        assert not any("SCAN" in step for step in plan)
+        assert not any("SCAN" in step and "wanted" not in step for step in plan)
 
 
 def test_text_that_cannot_be_stored_is_one_line(tmp_path: Path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.protocols import Store
-from facerec_oltr.gallery.records import NewTemplate, RecordedEmbedder
+from facerec_oltr.gallery.records import NewNegative, NewTemplate, RecordedEmbedder
 from facerec_oltr.gallery.store import SqliteStore, writing
 from tests.facerec_oltr.gallery.reference_store import NOW, ReferenceStore
 
@@ -28,6 +28,8 @@ operations = st.one_of(
     st.tuples(st.just("erase"), st.lists(names, min_size=1, max_size=2)),
     st.tuples(st.just("rename"), names, names),
     st.tuples(st.just("merge"), names, names),
+    st.tuples(st.just("reject"), names, photos, st.integers(1, 2)),
+    st.tuples(st.just("unreject"), photos, st.one_of(st.none(), names)),
     st.tuples(st.just("follow")),
 )
 
@@ -35,6 +37,11 @@ operations = st.one_of(
 def template(photo: int) -> NewTemplate:
     vector = np.array([photo, 1, -photo], np.float32)
     return NewTemplate(vector, sha256(str(photo).encode()).hexdigest(), f"{photo}.png", (photo + 1) / 10)
+
+
+def negative(photo: int, face: int) -> NewNegative:
+    one = template(photo)
+    return NewNegative(one.vector, one.photo_sha256, one.photo_path, face)
 
 
 def result(act: Callable[[], Any]) -> Any:
@@ -51,7 +58,16 @@ def do(store: Store, operation: tuple) -> Any:
             return result(lambda: store.enrol(name, given_ones, replace=replacing))
         case ("erase", gone):
             receipt = result(lambda: store.erase(gone))
-            return receipt if receipt is GalleryError else (receipt.identities, receipt.templates, receipt.after)
+            return (
+                receipt
+                if receipt is GalleryError
+                else (receipt.identities, receipt.templates, receipt.negatives, receipt.after)
+            )
+        case ("reject", name, numbers, face):
+            return result(lambda: store.reject(name, [negative(photo, face) for photo in numbers]))
+        case ("unreject", numbers, name):
+            receipt = result(lambda: store.unreject([template(photo).photo_sha256 for photo in numbers], name))
+            return receipt if receipt is GalleryError else (receipt.negatives, receipt.after)
         case ("rename", old, new):
             return result(lambda: store.rename(old, new))
         case ("merge", source, into):
@@ -103,10 +119,15 @@ def test_sqlite_does_what_the_reference_does(monkeypatch: pytest.MonkeyPatch, re
             assert do(store, operation) == do(reference, operation)
             assert store.state() == reference.state()
             assert store.people() == reference.people()
+            assert store.negative_changes() == reference.negative_changes()
         everybody = [person.number for person in reference.people()]
         mine, its = store.templates_of(everybody), reference.templates_of(everybody)
         for attribute in ("templates", "identities", "vectors", "qualities"):
             np.testing.assert_array_equal(getattr(mine, attribute), getattr(its, attribute))
+        mine, its = store.negatives(), reference.negatives()
+        for attribute in ("vectors", "identities"):
+            np.testing.assert_array_equal(getattr(mine, attribute), getattr(its, attribute))
+        its = reference.templates_of(everybody)
         follower.catch_up()
         assert follower.owners == dict(zip(its.templates.tolist(), its.identities.tolist(), strict=True))
         assert [e.action for e in store.audit()] == [e.action for e in reference.audit()]
