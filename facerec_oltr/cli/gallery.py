@@ -114,7 +114,7 @@ def reject(
         kept = "kept" if result.new else "kept already"
         place = printable(f"{result.path}: face {result.face}")
         say(f"{place} is not {printable(repr(name))} ({kept}; it looks like them by a cosine of {result.likeness:.4f})")
-    say(f"{gallery}: {held:,} faces are said not to be {printable(repr(name))}")
+    say(f"{gallery}: {held:,} {'face is' if held == 1 else 'faces are'} said not to be {printable(repr(name))}")
 
 
 @app.command(epilog="Example: facerec gallery unreject gallery.db looks-like-ann.jpg --id ann")

@@ -62,7 +62,7 @@ def open_file(path: Path, *, readonly: bool, now: str) -> sqlite3.Connection:
             elif (version := version_of(connection)) < len(MIGRATIONS):
                 raise GalleryError(
                     f"of version {version}, and opened for reading only it cannot be migrated to {len(MIGRATIONS)}; "
-                    "open it for writing once"
+                    "run: facerec gallery migrate"
                 )
         except BaseException:
             connection.close()
