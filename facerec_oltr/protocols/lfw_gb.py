@@ -93,7 +93,7 @@ def draw_lfw_gb(
     calibration = ("calibration",) if variant == "held_out" else ()
     return check_protocol(
         Protocol(
-            "lfw_gb" if variant == "as_published" else f"lfw_gb_{variant}",
+            f"lfw_gb{'' if variant == 'as_published' else f'_{variant}'}{'_other_people' if any_people else ''}",
             photos.source,
             lists,
             {name: SearchSet(("gallery",), ("known",), others, calibration) for name, others in strangers.items()},
