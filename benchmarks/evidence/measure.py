@@ -1,0 +1,112 @@
+"""What a classifier's scores are worth for people with few and with many training photos, strangers knocking.
+
+All figures of identification count each person once, whether there are two photos of them or a hundred: the mean over
+people of the share of their photos. AUROC, FPR95 and OSCR count photos. A photo of a known person is *found* where its
+own class is on top and the score reaches the threshold; FNIR is the share that is not. The threshold is the lowest by
+which 1 % of the calibration strangers get in, and the strangers who are then tested are other people.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facerec_oltr.classification.measure import RULES
+from facerec_oltr.data import DataSet
+from facerec_oltr.engine.finished import FinishedRun
+from facerec_oltr.metrics.identification import threshold_at_fpir
+from facerec_oltr.metrics.open_set import detection
+from facerec_oltr.metrics.shots import class_accuracies
+from facerec_oltr.open_set import Judgement, Outputs
+
+TARGET = 0.01
+BINS: Mapping[str, tuple[int, int]] = {"1": (1, 1), "2": (2, 2), "3-5": (3, 5), ">5": (6, 10**9)}
+"""People by training photos, from and to."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Measured(NamedTuple):
+    """What one score of one run is worth.
+
+    Attributes:
+        figures: by name; shares, 0 to 1.
+        found: (C,) share of each person's photos that are found at the threshold; NaN for a person without any.
+        right: (C,) the same without a threshold.
+    """
+
+    figures: dict[str, float]
+    found: Floats
+    right: Floats
+
+
+def people_by_photos(counts: Ints) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which people belong to each bin, by the (C,) training photos of each."""
+    return {name: (counts >= low) & (counts <= high) for name, (low, high) in BINS.items()}
+
+
+def measure(known: Judgement, labels: Ints, strangers: Floats, calibration: Floats, counts: Ints) -> Measured:
+    """Judge the knowns by a threshold that other strangers chose.
+
+    Args:
+        known: of K photos of people who were trained on.
+        labels: (K,) in [0, C).
+        strangers: (U,) scores of those who test.
+        calibration: (V,) scores of those who choose the threshold.
+        counts: (C,) training photos of each person.
+    """
+    threshold = threshold_at_fpir(calibration, TARGET).value
+    top = known.top.astype(np.int64)
+    right = class_accuracies(top, labels, len(counts))
+    accepted = np.where(known.scores >= threshold, top, -1)
+    found = class_accuracies(accepted, labels, len(counts))
+    there = detection(known.scores, top == labels, strangers)
+    figures = {
+        **by_bin("rank1", right, counts),
+        **{name: 1 - value for name, value in by_bin("fnir", found, counts).items()},
+        "fpir": float(np.mean(strangers >= threshold)),
+        "auroc": there.auroc,
+        "fpr95": there.fpr95,
+        "oscr": there.oscr,
+    }
+    return Measured(figures, found, right)
+
+
+def by_bin(name: str, of_person: Floats, counts: Ints) -> dict[str, float]:
+    """The mean over all people and over each bin's, of a value (C,) that is NaN where there is none."""
+    bins = {"all": np.ones_like(counts, bool), **people_by_photos(counts)}
+    return {f"{name} {key}": _mean(of_person[mask]) for key, mask in bins.items()}
+
+
+def _mean(values: Floats) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else float("nan")
+
+
+def measure_run(run: FinishedRun, rules: Mapping[str, Any] = RULES) -> dict[str, dict[str, Measured]]:
+    """Every score that a trained run has: split (``val``, ``test``) → rule → figures.
+
+    ``val`` are the validation photos, with the calibration strangers in both parts: what is chosen is chosen by these.
+    """
+    splits: dict[str, DataSet] = {split: run.experiment.data.build(split) for split in _SPLITS}
+    outputs = {split: Outputs(*run.outputs(data)) for split, data in splits.items()}
+    labels = splits["train"].labels
+    counts = np.bincount(labels, minlength=splits["train"].classes)
+    memory = None if run.model.head.memory is None else run.model.head.memory.detach().cpu().numpy()
+    result: dict[str, dict[str, Measured]] = {"val": {}, "test": {}}
+    for name, config in rules.items():
+        if config.needs_memory and memory is None:
+            continue
+        rule = config.fit(outputs["train"], labels, classes=len(counts), memory=memory)
+        calibration = rule.score(outputs["open_val"])
+        for split, strangers in (("val", calibration), ("test", rule.score(outputs["open_test"]))):
+            known = rule.judge(outputs[split])
+            result[split][name] = measure(known, splits[split].labels, strangers, calibration, counts)
+    return result
+
+
+_SPLITS = ("train", "val", "test", "open_val", "open_test")
+
+Judge = Callable[[Outputs], Judgement]
