@@ -6,7 +6,7 @@ own class is on top and the score reaches the threshold; FNIR is the share that 
 which 1 % of the calibration strangers get in, and the strangers who are then tested are other people.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +21,10 @@ from facerec_oltr.metrics.shots import class_accuracies
 from facerec_oltr.open_set import Judgement, Outputs
 
 TARGET = 0.01
-BINS: Mapping[str, tuple[int, int]] = {"1": (1, 1), "2": (2, 2), "3-5": (3, 5), ">5": (6, 10**9)}
-"""People by training photos, from and to."""
+Bins = Mapping[str, tuple[int, int]]
+FACES: Bins = {"1": (1, 1), "2": (2, 2), "3-5": (3, 5), ">5": (6, 10**9)}
+OBJECTS: Bins = {"<20": (1, 19), "20-100": (20, 100), ">100": (101, 10**9)}
+"""People, or classes, by training images, from and to; the first has the fewest."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,12 +44,14 @@ class Measured(NamedTuple):
     right: Floats
 
 
-def people_by_photos(counts: Ints) -> dict[str, npt.NDArray[np.bool_]]:
+def people_by_photos(counts: Ints, bins: Bins = FACES) -> dict[str, npt.NDArray[np.bool_]]:
     """Which people belong to each bin, by the (C,) training photos of each."""
-    return {name: (counts >= low) & (counts <= high) for name, (low, high) in BINS.items()}
+    return {name: (counts >= low) & (counts <= high) for name, (low, high) in bins.items()}
 
 
-def measure(known: Judgement, labels: Ints, strangers: Floats, calibration: Floats, counts: Ints) -> Measured:
+def measure(
+    known: Judgement, labels: Ints, strangers: Floats, calibration: Floats, counts: Ints, bins: Bins = FACES
+) -> Measured:
     """Judge the knowns by a threshold that other strangers chose.
 
     Args:
@@ -56,6 +60,7 @@ def measure(known: Judgement, labels: Ints, strangers: Floats, calibration: Floa
         strangers: (U,) scores of those who test.
         calibration: (V,) scores of those who choose the threshold.
         counts: (C,) training photos of each person.
+        bins: of people by them.
     """
     threshold = threshold_at_fpir(calibration, TARGET).value
     top = known.top.astype(np.int64)
@@ -64,8 +69,8 @@ def measure(known: Judgement, labels: Ints, strangers: Floats, calibration: Floa
     found = class_accuracies(accepted, labels, len(counts))
     there = detection(known.scores, top == labels, strangers)
     figures = {
-        **by_bin("rank1", right, counts),
-        **{name: 1 - value for name, value in by_bin("fnir", found, counts).items()},
+        **by_bin("rank1", right, counts, bins),
+        **{name: 1 - value for name, value in by_bin("fnir", found, counts, bins).items()},
         "fpir": float(np.mean(strangers >= threshold)),
         "auroc": there.auroc,
         "fpr95": there.fpr95,
@@ -74,10 +79,10 @@ def measure(known: Judgement, labels: Ints, strangers: Floats, calibration: Floa
     return Measured(figures, found, right)
 
 
-def by_bin(name: str, of_person: Floats, counts: Ints) -> dict[str, float]:
+def by_bin(name: str, of_person: Floats, counts: Ints, bins: Bins) -> dict[str, float]:
     """The mean over all people and over each bin's, of a value (C,) that is NaN where there is none."""
-    bins = {"all": np.ones_like(counts, bool), **people_by_photos(counts)}
-    return {f"{name} {key}": _mean(of_person[mask]) for key, mask in bins.items()}
+    masks = {"all": np.ones_like(counts, bool), **people_by_photos(counts, bins)}
+    return {f"{name} {key}": _mean(of_person[mask]) for key, mask in masks.items()}
 
 
 def _mean(values: Floats) -> float:
@@ -85,7 +90,9 @@ def _mean(values: Floats) -> float:
     return float(there.mean()) if there.size else float("nan")
 
 
-def measure_run(run: FinishedRun, rules: Mapping[str, Any] = RULES) -> dict[str, dict[str, Measured]]:
+def measure_run(
+    run: FinishedRun, bins: Bins = FACES, rules: Mapping[str, Any] = RULES
+) -> dict[str, dict[str, Measured]]:
     """Every score that a trained run has: split (``val``, ``test``) → rule → figures.
 
     ``val`` are the validation photos, with the calibration strangers in both parts: what is chosen is chosen by these.
@@ -103,10 +110,8 @@ def measure_run(run: FinishedRun, rules: Mapping[str, Any] = RULES) -> dict[str,
         calibration = rule.score(outputs["open_val"])
         for split, strangers in (("val", calibration), ("test", rule.score(outputs["open_test"]))):
             known = rule.judge(outputs[split])
-            result[split][name] = measure(known, splits[split].labels, strangers, calibration, counts)
+            result[split][name] = measure(known, splits[split].labels, strangers, calibration, counts, bins)
     return result
 
 
 _SPLITS = ("train", "val", "test", "open_val", "open_test")
-
-Judge = Callable[[Outputs], Judgement]

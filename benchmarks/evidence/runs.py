@@ -2,66 +2,68 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.evidence.measure import Measured, measure_run
+from benchmarks.evidence.configurations import GALLERY
+from benchmarks.evidence.gallery import measure_gallery
+from benchmarks.evidence.measure import Ints, Measured, measure_run
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.run import train
 from facerec_oltr.engine.stage import known_classes, plan
-from facerec_oltr.experiment import Experiment
+from facerec_oltr.experiment import Experiment as FacerecExperiment
 from recordio_tools.whole import write_whole
+
+if TYPE_CHECKING:
+    from benchmarks.evidence.experiments import Experiment
 
 SplitsMeasured = dict[str, dict[str, Measured]]
 
 
-class Configuration(NamedTuple):
-    """A method, or a variant of one, by name.
-
-    Attributes:
-        name: in tables and folders.
-        method: of configs/methods.
-        settings: what it changes, as for ``--set``.
-    """
-
-    name: str
-    method: str
-    settings: tuple[str, ...] = ()
-
-
 def measured_runs(
-    out: Path, dataset: str, configurations: Iterable[Configuration], seeds: range, deal: Callable[[Path, int], Path],
-    settings: tuple[str, ...] = (),
+    out: Path, experiment: "Experiment", seeds: Iterable[int], only: Collection[str] | None = None
 ) -> None:
     """Train and measure what is not yet measured, seed after seed, into OUT/NAME-SEED.
 
     Stages that several share are trained once. Stopped at any moment, the same call goes on.
     """
     for seed in seeds:
-        data = deal(out / f"data-{seed}", seed)
-        for one in configurations:
+        found = experiment.deal(out / f"data-{seed}", seed)
+        for one in experiment.configurations:
             run, began = out / f"{one.name}-{seed}", time.monotonic()
-            if (run / "measured.npz").exists():
+            if (run / "measured.npz").exists() or (only is not None and one.name not in only):
                 continue
-            changes = (f"data.path={data}", *settings, *one.settings)
-            experiment = load_experiment(one.method, dataset, seed=seed, overrides=changes)
-            train(experiment, run, stage_cache=out / "stages")
-            write_measured(run, measure_run(load_run(run)), budget(experiment))
+            if one.method == GALLERY:
+                run.mkdir(parents=True, exist_ok=True)
+                write_measured(run, measure_gallery(out / f"data-{seed}"), 0)
+            else:
+                made = load_experiment(
+                    one.method, experiment.dataset, seed=seed, overrides=(*found, *experiment.settings, *one.settings)
+                )
+                train(made, run, stage_cache=out / "stages")
+                write_measured(run, measure_run(load_run(run), experiment.bins), budget(made))
             print(f"{run.name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
-def budget(experiment: Experiment) -> int:
+def training_counts(out: Path, experiment: "Experiment") -> Ints:
+    """The training photos of each person, (C,): the same for every seed, whichever photos they are."""
+    method = next(one.method for one in experiment.configurations if one.method != GALLERY)
+    overrides = (*experiment.deal(out / "data-0", 0), *experiment.settings)
+    return np.bincount(load_experiment(method, experiment.dataset, overrides=overrides).data.build().labels)
+
+
+def budget(made: FacerecExperiment) -> int:
     """How many images the network sees while it is trained, all stages together."""
-    data = experiment.data.build()
+    data = made.data.build()
     counts = np.bincount(data.labels)
     total = 0
-    for stage in experiment.stages:
-        known = known_classes(experiment, stage, data)
-        total += plan(experiment, stage, data).epochs * int(counts[known].sum())
+    for stage in made.stages:
+        known = known_classes(made, stage, data)
+        total += plan(made, stage, data).epochs * int(counts[known].sum())
     return total
 
 
@@ -87,7 +89,9 @@ def read_measured(run: Path) -> tuple[SplitsMeasured, int]:
     with np.load(run / "measured.npz") as arrays:
         return {
             split: {
-                rule: Measured(figures, *(arrays[f"{split}|{rule}|{name}"].astype(float) for name in ("found", "right")))
+                rule: Measured(
+                    figures, *(arrays[f"{split}|{rule}|{name}"].astype(float) for name in ("found", "right"))
+                )
                 for rule, figures in rules.items()
             }
             for split, rules in table.items()

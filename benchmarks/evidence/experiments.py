@@ -1,0 +1,44 @@
+"""The experiments by name: their data, their configurations, and whom they are held against."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.evidence import data
+from benchmarks.evidence.configurations import ABLATION, CIFAR, FROZEN, OMNIGLOT, Configuration
+from benchmarks.evidence.measure import FACES, OBJECTS, Bins
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run, and how it is dealt.
+
+    Attributes:
+        dataset: of configs/datasets, or the path of such a file.
+        deal: folder and seed → the settings by which the data are found.
+        configurations: in the order of the table.
+        references: names of those that the others are held against.
+        seeds: how many, if nothing else is said.
+        bins: of people by training photos.
+        settings: for all, as for ``--set``.
+    """
+
+    dataset: str
+    deal: Callable[[Path, int], tuple[str, ...]]
+    configurations: tuple[Configuration, ...]
+    references: tuple[str, ...]
+    seeds: int
+    bins: Bins = FACES
+    settings: tuple[str, ...] = ()
+
+
+ALL: Mapping[str, Experiment] = {
+    "frozen": Experiment("lfw_features", data.lfw, FROZEN, ("ncm", "oltr"), 10),
+    "ablation": Experiment("lfw_features", data.lfw, ABLATION, ("oltr",), 5),
+    "omniglot": Experiment(str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("plain_balanced", "oltr"), 3),
+    "cifar": Experiment(
+        "cifar100_lt", data.cifar, CIFAR, ("plain_balanced", "oltr"), 1, OBJECTS, ("schedule.epochs=30",)
+    ),
+}
