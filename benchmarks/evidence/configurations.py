@@ -55,7 +55,20 @@ ONE_FACTOR = (
 )
 """The mended OLTR, and what changes if one of its parts is another."""
 
-FROZEN = (Configuration("gallery", GALLERY), *METHODS)
-ABLATION = ONE_FACTOR
-OMNIGLOT = METHODS
-CIFAR = METHODS
+_FROM_MEANS = ("head.classifier=centroids", "head.hallucinator=centroids")
+MEANS = _oltr("means", *_FROM_MEANS, "head.selector=whole")
+MEANS_ALONE = _oltr("means-no-memory", *_FROM_MEANS, "head.selector=none")
+FROM_MEANS = (
+    MEANS,
+    MEANS_ALONE,
+    _oltr("means-learned-selector", *_FROM_MEANS),
+    _oltr("means-no-reach", *_FROM_MEANS, "head.selector=whole", "head.reach=false"),
+    _oltr("means-not-squashed", *_FROM_MEANS, "head.selector=whole", "head.squashed=false"),
+)
+"""The classifier begins at the class means, and the centroids choose themselves by cosine; the second reads no memory,
+so that what the memory adds can be told from what the start adds."""
+
+FROZEN = (Configuration("gallery", GALLERY), *METHODS, MEANS, MEANS_ALONE)
+ABLATION = (Configuration("ncm", "ncm"), *ONE_FACTOR, *FROM_MEANS)
+CIFAR = (*METHODS, MEANS, MEANS_ALONE)
+OMNIGLOT = tuple(one for one in CIFAR if one.name not in ("focal", "adaface", "lws", "tau_norm", "fslwf"))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 EMBEDDING = "emb_foamliu"
 TEST_STRANGERS, CALIBRATION_STRANGERS = 1500, 1500
-SIDE, MOST_SHOTS, OF_A_STRANGER = 28, 15, 5
+SIDE, MOST_SHOTS, OF_A_STRANGER = 20, 15, 5
 
 Ints = npt.NDArray[np.int64]
 Settings = tuple[str, ...]

@@ -1,7 +1,7 @@
 """The experiments by name: their data, their configurations, and whom they are held against."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.evidence import data
@@ -30,7 +30,7 @@ class Experiment:
     configurations: tuple[Configuration, ...]
     references: tuple[str, ...]
     seeds: int
-    bins: Bins = FACES
+    bins: Bins = field(default_factory=lambda: FACES)
     settings: tuple[str, ...] = ()
 
 
