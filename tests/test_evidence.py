@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facerec_oltr.config import load_experiment
 from facerec_oltr.open_set import Judgement
 
 from ._benchmarks import benchmark
@@ -189,3 +190,18 @@ def test_the_committed_tables_are_those_of_the_committed_figures(tmp_path: Path)
     (docs / "results.md").write_bytes((root / "docs/results.md").read_bytes())
     page.write(root / "benchmarks", docs)
     assert (docs / "results.md").read_text() == (root / "docs/results.md").read_text()
+
+
+def test_every_configuration_of_every_experiment_is_a_checked_experiment() -> None:
+    experiments = benchmark("evidence.experiments").ALL
+    seen = 0
+    for experiment in experiments.values():
+        names = [one.name for one in experiment.configurations]
+        assert len(set(names)) == len(names)
+        assert set(experiment.references) <= set(names)
+        for one in experiment.configurations:
+            if one.method != configurations.GALLERY:
+                made = load_experiment(one.method, experiment.dataset, overrides=(*experiment.settings, *one.settings))
+                assert sum(stage.share for stage in made.stages) == pytest.approx(1), one.name  # equal budgets
+                seen += 1
+    assert seen == sum(len(e.configurations) for e in experiments.values()) - 1
