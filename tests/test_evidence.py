@@ -195,13 +195,16 @@ def test_the_committed_tables_are_those_of_the_committed_figures(tmp_path: Path)
 def test_every_configuration_of_every_experiment_is_a_checked_experiment() -> None:
     experiments = benchmark("evidence.experiments").ALL
     seen = 0
-    for experiment in experiments.values():
+    for name, experiment in experiments.items():
+        where = ("data.path=cifar.npz",) if name == "cifar" else ()
         names = [one.name for one in experiment.configurations]
         assert len(set(names)) == len(names)
         assert set(experiment.references) <= set(names)
         for one in experiment.configurations:
             if one.method != configurations.GALLERY:
-                made = load_experiment(one.method, experiment.dataset, overrides=(*experiment.settings, *one.settings))
+                made = load_experiment(
+                    one.method, experiment.dataset, overrides=(*where, *experiment.settings, *one.settings)
+                )
                 assert sum(stage.share for stage in made.stages) == pytest.approx(1), one.name  # equal budgets
                 seen += 1
     assert seen == sum(len(e.configurations) for e in experiments.values()) - 1
