@@ -8,8 +8,8 @@ of the stages that it starts from, backbone, schedule, augmentation, what is mea
 backbone starts from, the device and how it computes, the versions of the libraries, and the source of this package.
 What does not decide them is left out: the method's and the data set's names, the stages that come after. A choice too
 many costs a training, one too few a wrong result; so all of the source counts, and where the data lie. Data are known
-by their fingerprints, as a run folder knows them: of images in files that is their names and labels, so where images are
-replaced under their old names the cache must go.
+by their fingerprints, as a run folder knows them: of images in files that is their names and labels, so where images
+are replaced under their old names the cache must go.
 
 Only stages that others follow are taken: of a run's last stage every epoch is looked at for the best weights. But it is
 put here too, for another run's earlier one. Two processes that train the same stage at once both do; whoever is first
