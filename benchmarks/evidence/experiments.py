@@ -35,10 +35,8 @@ class Experiment:
 
 
 ALL: Mapping[str, Experiment] = {
-    "frozen": Experiment("lfw_features", data.lfw, FROZEN, ("ncm", "oltr"), 10),
+    "frozen": Experiment("lfw_features", data.lfw, FROZEN, ("oltr.means",), 10),
     "ablation": Experiment("lfw_features", data.lfw, ABLATION, ("oltr",), 5),
-    "omniglot": Experiment(str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("plain_balanced", "oltr"), 3),
-    "cifar": Experiment(
-        "cifar100_lt", data.cifar, CIFAR, ("plain_balanced", "oltr"), 1, OBJECTS, ("schedule.epochs=30",)
-    ),
+    "omniglot": Experiment(str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("oltr.means",), 3),
+    "cifar": Experiment("cifar100_lt", data.cifar, CIFAR, ("oltr.means",), 1, OBJECTS, ("schedule.epochs=30",)),
 }

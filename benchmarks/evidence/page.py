@@ -129,14 +129,14 @@ def differences(summary: Summary) -> str:
     return markdown(
         ["method", "less", *titles],
         [
-            [row["name"], row["against"], *(_difference(row[figure]) for figure in figures)]
+            [row["name"], row["against"], *(_difference(row[figure], 1 + (figure == "auroc")) for figure in figures)]
             for row in summary["differences"]
         ],
     )
 
 
-def _difference(cell: Summary) -> str:
-    text = f"{cell['mean']:+.1f}" + ("" if cell["sd"] is None else f" ± {cell['sd']:.1f}")
+def _difference(cell: Summary, places: int) -> str:
+    text = f"{cell['mean']:+.{places}f}" + ("" if cell["sd"] is None else f" ± {cell['sd']:.{places}f}")
     return text if cell.get("low") is None else f"{text} [{cell['low']:+.1f}, {cell['high']:+.1f}]"
 
 

@@ -52,11 +52,10 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
     for tick, one in zip(panels[0].get_yticklabels(), names, strict=True):
         tick.set_weight("bold" if one in _OLTR else "normal")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     seeds = summary["seeds"]
-    figure.supxlabel(
-        f"{name}: mean and standard deviation of {seeds} seed{'s' * (seeds > 1)}", fontsize=9, color="#555"
-    )
+    made_of = f"{name}: mean and standard deviation of {seeds} seeds" if seeds > 1 else f"{name}: one seed"
+    title = f"{made_of}; one mark where both scores are the same"
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, title=title)
     return figure
 
 
