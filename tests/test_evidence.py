@@ -36,6 +36,8 @@ def test_every_person_counts_once_and_the_strangers_who_chose_do_not_test() -> N
     assert found.figures["fnir 1"] == 1 / 2
     assert found.figures["fnir >5"] == 2 / 4
     assert found.figures["fpir"] == 1 / 4
+    assert found.figures["fpir10"] == 3 / 4  # the threshold for 10 of 100 lies just above 0.0
+    assert found.figures["fnir10 all"] == pytest.approx(1 - (1 + 0 + 3 / 4) / 3)
     assert found.figures["auroc"] == pytest.approx(_auroc(scores, [0.45, 0.2, 0.1, 0.0]))
     np.testing.assert_array_equal(found.found, [1 / 2, 0, 2 / 4])
 
@@ -86,7 +88,9 @@ def of_people(found: list[float], right: list[float] | None = None, **figures: f
         **measure_module.by_bin("rank1", right_, counts, measure_module.FACES),
         **{k: 1 - v for k, v in measure_module.by_bin("fnir", found_, counts, measure_module.FACES).items()},
     }
-    return Measured(made | {"auroc": 0.9, "fpir": 0.01, "fpr95": 0.1, "oscr": 0.8} | figures, found_, right_)
+    made |= {name.replace("fnir", "fnir10"): value for name, value in made.items() if name.startswith("fnir")}
+    made |= {"auroc": 0.9, "fpir": 0.01, "fpir10": 0.1, "fpr95": 0.1, "oscr": 0.8} | figures
+    return Measured(made, right_, found_, found_)
 
 
 COUNTS = np.array([1, 1, 1, 2, 2])
@@ -176,7 +180,10 @@ def test_what_is_written_is_read_again_in_per_cent_and_makes_the_tables(finished
     assert "old" not in text
     assert text.count("words") == len(page.TABLES)
     assert "Not run yet." in text
-    assert "| a | x | 40.0 ± 0.0 | 66.7 ± 0.0 | 0.0 ± 0.0 |  |  | 1.0 ± 0.0 | 70.0 ± 0.0 |" in text
+    assert (
+        "| a | x | 40.0 ± 0.0 | 66.7 ± 0.0 | 0.0 ± 0.0 |  |  | 1.0 ± 0.0 | 40.0 ± 0.0 | 66.7 ± 0.0 | 70.0 ± 0.0 |"
+        in text
+    )
     assert "| a | b | +20.0 ± 0.0 [" in text
     assert (docs / "results-frozen.png").stat().st_size > 1000
     page.write(tmp_path, docs)

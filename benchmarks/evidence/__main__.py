@@ -34,7 +34,15 @@ def main() -> None:
         if not arguments.summary:
             measured_runs(out, experiment, seeds, arguments.only.split(",") if arguments.only else None)
         counts = training_counts(out, experiment)
-        summary = summarise(out, experiment.configurations, seeds, counts, experiment.references, experiment.bins)
+        summary = summarise(
+            out,
+            experiment.configurations,
+            seeds,
+            counts,
+            experiment.references,
+            experiment.bins,
+            experiment.chosen_by,
+        )
         write_summary(ROOT / f"evidence_{arguments.experiment}.json", summary)
     page.write(ROOT, ROOT.parent / "docs")
 

@@ -101,7 +101,7 @@ def omniglot(out: Path, seed: int) -> Settings:
         for split, drawings in (("test", test), ("val", val), ("train", rest[: shots[place]])):
             splits[split, place] = drawings
     for split, alphabets in zip(("open_val", "open_test"), np.array_split(strange, 2), strict=True):
-        for character in np.flatnonzero(~known & np.isin(alphabet, alphabets)):
+        for character in np.flatnonzero(~known & np.isin(alphabet, alphabets)).tolist():
             splits[split, character] = fixed.permutation(np.flatnonzero(label == character))[:OF_A_STRANGER]
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)

@@ -57,7 +57,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def chosen_rows(summary: Summary) -> list[Summary]:
     """Each configuration's row with the score that validation chose, the lowest FNIR first."""
     rows = [row for row in summary["rows"] if summary["chosen"][row["name"]] == row["score"]]
-    return sorted(rows, key=lambda row: row["mean"]["fnir all"])
+    return sorted(rows, key=lambda row: row["mean"][summary["chosen_by"]])
 
 
 def closed(summary: Summary) -> str:
@@ -74,7 +74,9 @@ def closed(summary: Summary) -> str:
 def opened(summary: Summary) -> str:
     """Open-set identification by the score that validation chose."""
     bins = ["all", *summary["people"]]
-    head = ["method", "score", *(f"FNIR {title}" for title in _titles(summary, bins)), "FPIR", "AUROC", "FPR95", "OSCR"]
+    tens = [f"at 10 %: {name}" for name in bins[:2]]
+    fnir = [f"FNIR {title}" for title in _titles(summary, bins)]
+    head = ["method", "score", *fnir, "FPIR", *tens, "AUROC", "FPR95", "OSCR"]
     return markdown(
         head,
         [
@@ -82,7 +84,9 @@ def opened(summary: Summary) -> str:
                 row["name"],
                 row["score"].replace("_", " "),
                 *(number(row, f"fnir {name}") for name in bins),
-                *(number(row, name) for name in ("fpir", "auroc", "fpr95", "oscr")),
+                number(row, "fpir"),
+                *(number(row, f"fnir10 {name}") for name in bins[:2]),
+                *(number(row, name) for name in ("auroc", "fpr95", "oscr")),
             ]
             for row in chosen_rows(summary)
         ],
@@ -90,14 +94,14 @@ def opened(summary: Summary) -> str:
 
 
 def scores(summary: Summary) -> str:
-    """FNIR of every method by every score that it has, over all people and over those with the fewest photos."""
+    """The figure that validation chose by, of every method by every score, over all and over those with the fewest."""
     fewest = next(iter(summary["people"]))
     names = [name for name in _methods(summary) if any(row["images"] for row in _of(summary, name))]
     every = list(dict.fromkeys(row["score"] for row in summary["rows"] if row["images"]))
     cells = {(row["name"], row["score"]): row for row in summary["rows"]}
     return markdown(
         ["method", *(score.replace("_", " ") for score in every)],
-        [[name, *(_pair(cells.get((name, score)), fewest) for score in every)] for name in names],
+        [[name, *(_pair(cells.get((name, score)), summary["chosen_by"], fewest) for score in every)] for name in names],
     )
 
 
@@ -124,8 +128,10 @@ def gallery(summary: Summary) -> str:
 def differences(summary: Summary) -> str:
     """Each configuration less each reference, paired by seed."""
     fewest = next(iter(summary["people"]))
-    figures = ["rank1 all", f"rank1 {fewest}", "fnir all", f"fnir {fewest}", "auroc"]
-    titles = ["rank 1", f"rank 1, {fewest}", "FNIR", f"FNIR, {fewest}", "AUROC"]
+    fnir = summary["chosen_by"]
+    figures = ["rank1 all", f"rank1 {fewest}", fnir, fnir.replace("all", fewest), "auroc"]
+    title = "FNIR at 10 %" if fnir.startswith("fnir10") else "FNIR at 1 %"
+    titles = ["rank 1", f"rank 1, {fewest}", title, f"{title}, {fewest}", "AUROC"]
     return markdown(
         ["method", "less", *titles],
         [
@@ -136,12 +142,18 @@ def differences(summary: Summary) -> str:
 
 
 def _difference(cell: Summary, places: int) -> str:
-    text = f"{cell['mean']:+.{places}f}" + ("" if cell["sd"] is None else f" ± {cell['sd']:.{places}f}")
-    return text if cell.get("low") is None else f"{text} [{cell['low']:+.1f}, {cell['high']:+.1f}]"
+    text = _signed(cell["mean"], places) + ("" if cell["sd"] is None else f" ± {cell['sd']:.{places}f}")
+    if cell.get("low") is None:
+        return text
+    return f"{text} [{_signed(cell['low'], places)}, {_signed(cell['high'], places)}]"
 
 
-def _pair(row: Summary | None, fewest: str) -> str:
-    return "" if row is None else f"{number(row, 'fnir all')}; {row['mean'][f'fnir {fewest}']:.1f}"
+def _signed(value: float, places: int) -> str:
+    return f"{round(value, places) + 0.0:+.{places}f}"  # so that what rounds to zero has no minus
+
+
+def _pair(row: Summary | None, figure: str, fewest: str) -> str:
+    return "" if row is None else f"{number(row, figure)}; {row['mean'][figure.replace('all', fewest)]:.1f}"
 
 
 def _methods(summary: Summary) -> list[str]:

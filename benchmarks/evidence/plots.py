@@ -1,4 +1,4 @@
-"""A picture of each experiment: FNIR at FPIR 1 % of every configuration, all people and those with fewest photos."""
+"""A picture of each experiment: FNIR of every configuration, over all people and over those with the fewest photos."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,14 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
     fewest = next(iter(summary["people"]))
     rows = {(row["name"], row["score"]): row for row in summary["rows"]}
     chosen = summary["chosen"]
-    names = sorted(chosen, key=lambda one: -rows[one, chosen[one]]["mean"]["fnir all"])
+    fnir = summary["chosen_by"]
+    names = sorted(chosen, key=lambda one: -rows[one, chosen[one]]["mean"][fnir])
     figure = Figure(figsize=(11, 1.6 + 0.27 * len(names)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, key, title in (
-        (panels[0], "fnir all", "All people"),
-        (panels[1], f"fnir {fewest}", f"People with {_in_words(fewest)}"),
+        (panels[0], fnir, "All people"),
+        (panels[1], fnir.replace("all", fewest), f"People with {_in_words(fewest)}"),
     ):
         for place, one in enumerate(names):
             for score, colour, marker, label in (
@@ -43,7 +44,7 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
-        axes.set_xlabel("FNIR at FPIR 1 %, per cent (log), lower is better")
+        axes.set_xlabel(f"FNIR at FPIR {10 if '10' in fnir else 1} %, per cent (log), lower is better")
         axes.set_title(title, loc="left", weight="bold")
         axes.grid(color="#dddddd", linewidth=0.6, which="both", axis="x")
         axes.grid(color="#eeeeee", linewidth=0.6, axis="y")

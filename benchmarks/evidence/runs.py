@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.evidence.configurations import GALLERY
 from benchmarks.evidence.gallery import measure_gallery
-from benchmarks.evidence.measure import Ints, Measured, measure_run
+from benchmarks.evidence.measure import VERSION, Ints, Measured, measure_run
 from facerec_oltr.config import load_experiment
 from facerec_oltr.engine.finished import load_run
 from facerec_oltr.engine.run import train
@@ -20,6 +20,8 @@ from recordio_tools.whole import write_whole
 
 if TYPE_CHECKING:
     from benchmarks.evidence.experiments import Experiment
+
+_OF_PEOPLE = ("right", "found", "found10")
 
 SplitsMeasured = dict[str, dict[str, Measured]]
 
@@ -35,7 +37,7 @@ def measured_runs(
         found = experiment.deal(out / f"data-{seed}", seed)
         for one in experiment.configurations:
             run, began = out / f"{one.name}-{seed}", time.monotonic()
-            if (run / "measured.npz").exists() or (only is not None and one.name not in only):
+            if is_measured(run) or (only is not None and one.name not in only):
                 continue
             if one.method == GALLERY:
                 run.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,12 @@ def measured_runs(
                 train(made, run, stage_cache=out / "stages")
                 write_measured(run, measure_run(load_run(run), experiment.bins), budget(made))
             print(f"{run.name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def is_measured(run: Path) -> bool:
+    """Whether a run has figures of this version."""
+    path = run / "measured.json"
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("version") == VERSION
 
 
 def training_counts(out: Path, experiment: "Experiment") -> Ints:
@@ -70,28 +78,26 @@ def budget(made: FacerecExperiment) -> int:
 def write_measured(run: Path, measured: SplitsMeasured, images: int) -> None:
     """Keep a run's figures, and each person's share, in ``measured.json`` and ``measured.npz``."""
     figures = {split: {rule: one.figures for rule, one in rules.items()} for split, rules in measured.items()}
-    write_whole(run / "measured.json", (json.dumps({"images": images, **figures}) + "\n").encode())
     arrays = {
         f"{split}|{rule}|{name}": getattr(one, name).astype(np.float32)
         for split, rules in measured.items()
         for rule, one in rules.items()
-        for name in ("found", "right")
+        for name in _OF_PEOPLE
     }
     with (beside := run / ".measured.npz").open("wb") as file:
         np.savez_compressed(file, **arrays)
     beside.replace(run / "measured.npz")
+    write_whole(run / "measured.json", (json.dumps({"version": VERSION, "images": images, **figures}) + "\n").encode())
 
 
 def read_measured(run: Path) -> tuple[SplitsMeasured, int]:
     """What ``write_measured`` wrote."""
     table = json.loads((run / "measured.json").read_text(encoding="utf-8"))
-    images = table.pop("images")
+    images, _ = table.pop("images"), table.pop("version")
     with np.load(run / "measured.npz") as arrays:
         return {
             split: {
-                rule: Measured(
-                    figures, *(arrays[f"{split}|{rule}|{name}"].astype(float) for name in ("found", "right"))
-                )
+                rule: Measured(figures, *(arrays[f"{split}|{rule}|{name}"].astype(float) for name in _OF_PEOPLE))
                 for rule, figures in rules.items()
             }
             for split, rules in table.items()

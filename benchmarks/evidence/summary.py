@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from benchmarks.evidence.configurations import Configuration
 from benchmarks.evidence.measure import Bins, Floats, Ints, Measured, people_by_photos
-from benchmarks.evidence.runs import SplitsMeasured, read_measured
+from benchmarks.evidence.runs import SplitsMeasured, is_measured, read_measured
 from recordio_tools.whole import write_whole
 
-CHOSEN_BY = "fnir all"
 REPLICATES = 1000
+
+_FIELDS = {"rank1": "right", "fnir": "found", "fnir10": "found10"}
+"""Which shares of people a figure is the mean of."""
 
 
 def summarise(
@@ -24,11 +26,12 @@ def summarise(
     counts: Ints,
     references: Sequence[str],
     bins: Bins,
+    chosen_by: str = "fnir all",
 ) -> dict[str, Any]:
     """All figures of all that is finished for every seed.
 
-    Each configuration's score is the one whose mean FNIR on the validation photos is lowest; differences are between
-    two configurations, each with its own, on the same seed.
+    Each configuration's score is the one whose mean `chosen_by` on the validation photos is lowest; differences are
+    between two configurations, each with its own, on the same seed.
 
     Args:
         out: where the runs lie, as NAME-SEED.
@@ -37,12 +40,13 @@ def summarise(
         counts: (C,) training photos of each person.
         references: names of the configurations that the others are held against.
         bins: of people by them.
+        chosen_by: a figure that is the better the lower.
     """
     runs: dict[str, list[SplitsMeasured]] = {}
     images: dict[str, int] = {}
     for one in configurations:
         folders = [out / f"{one.name}-{seed}" for seed in seeds]
-        if all((folder / "measured.npz").exists() for folder in folders):
+        if all(map(is_measured, folders)):
             read = [read_measured(folder) for folder in folders]
             runs[one.name], images[one.name] = [measured for measured, _ in read], max(seen for _, seen in read)
     rows = [
@@ -50,11 +54,14 @@ def summarise(
         for name, of in runs.items()
         for score in of[0]["test"]
     ]
-    validation = {name: {score: _mean_of(of, "val", score) for score in of[0]["val"]} for name, of in runs.items()}
+    validation = {
+        name: {score: _mean_of(of, "val", score, chosen_by) for score in of[0]["val"]} for name, of in runs.items()
+    }
     chosen = {name: min(scores, key=scores.__getitem__) for name, scores in validation.items()}
     return {
         "seeds": len(seeds),
         "people": {name: int(mask.sum()) for name, mask in people_by_photos(counts, bins).items()},
+        "chosen_by": chosen_by,
         "validation": validation,
         "chosen": chosen,
         "rows": rows,
@@ -76,8 +83,8 @@ def _scores(runs: Sequence[SplitsMeasured], score: str) -> list[Measured]:
     return [run["test"][score] for run in runs]
 
 
-def _mean_of(runs: Sequence[SplitsMeasured], split: str, score: str) -> float:
-    return float(np.mean([run[split][score].figures[CHOSEN_BY] for run in runs]))
+def _mean_of(runs: Sequence[SplitsMeasured], split: str, score: str, figure: str) -> float:
+    return float(np.mean([run[split][score].figures[figure] for run in runs]))
 
 
 def _row(measured: Sequence[Measured]) -> dict[str, Any]:
@@ -102,12 +109,11 @@ def difference(these: Sequence[Measured], those: Sequence[Measured], counts: Int
     result: dict[str, Any] = {}
     masks = people_by_photos(counts, bins)
     fewest = next(iter(bins))
-    for name in ("rank1 all", f"rank1 {fewest}", "fnir all", f"fnir {fewest}", "auroc"):
+    for name in [f"{kind} {group}" for kind in _FIELDS for group in ("all", fewest)] + ["auroc"]:
         paired = [a.figures[name] - b.figures[name] for a, b in zip(these, those, strict=True)]
         result[name] = {"mean": float(np.mean(paired)), "sd": spread(paired)}
         kind, _, group = name.partition(" ")
-        if kind in ("rank1", "fnir"):
-            field = "right" if kind == "rank1" else "found"
+        if (field := _FIELDS.get(kind)) is not None:
             of_person = np.mean(
                 [getattr(a, field) - getattr(b, field) for a, b in zip(these, those, strict=True)], axis=0
             )
