@@ -66,6 +66,10 @@ class LiveReporter:
         self._stages = tuple(stage.name for stage in facts.stages)
         self._print(facts_in_words(facts), between=" ")
 
+    def remarks(self, words: str) -> None:
+        """Say it, in a line that stays."""
+        self._print(words.split(" "), between=" ")
+
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         """Show the stage."""
         after = self._stages[self._stages.index(stage.name) + 1 :] if stage.name in self._stages else ()
@@ -166,6 +170,10 @@ class LineReporter:
     def run_begins(self, facts: RunFacts) -> None:
         """Say what is trained."""
         self._say(" ".join(facts_in_words(facts)))
+
+    def remarks(self, words: str) -> None:
+        """Say it."""
+        self._say(words)
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         """Say what begins, or goes on."""

@@ -31,6 +31,9 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while it trains.")] = False,
     readers: Annotated[int, typer.Option(min=0, help="Threads that read images ahead, of each process.")] = 2,
     keep_last: Annotated[int, typer.Option(min=1, help="Moments of an unfinished run to keep.")] = 1,
+    stage_cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Finished stages: taken from there, and put there for others.")
+    ] = None,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds after which a process that does not answer the others counts as dead.")
     ] = 600.0,
@@ -67,6 +70,7 @@ def train(
                 stop=lambda: bool(signals),
                 keep_last=keep_last,
                 readers=readers,
+                stage_cache=stage_cache,
             )
         except StoppedError as stopped:
             stack.close()  # the live lines, before anything else is said

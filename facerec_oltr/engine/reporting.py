@@ -116,10 +116,12 @@ class Reporter(Protocol):
 
     A run begins; then each stage that is left begins, its steps end, and after the last step of an epoch (and what is
     measured then) the epoch ends. A run that goes on in the middle of an epoch tells of the steps that are left of it.
-    Steps may be many a second: a reporter picks those that it shows.
+    Steps may be many a second: a reporter picks those that it shows. A remark is a sentence that a person should read,
+    between two stages.
     """
 
     def run_begins(self, facts: RunFacts) -> None: ...  # noqa: D102
+    def remarks(self, words: str) -> None: ...  # noqa: D102
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None: ...  # noqa: D102
     def step_ends(self, stage: Stage, report: StepReport) -> None: ...  # noqa: D102
     def epoch_ends(self, stage: Stage, report: EpochReport) -> None: ...  # noqa: D102
@@ -129,6 +131,9 @@ class Silent:
     """Tells nobody."""
 
     def run_begins(self, facts: RunFacts) -> None:
+        """Do nothing."""
+
+    def remarks(self, words: str) -> None:
         """Do nothing."""
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
@@ -151,6 +156,11 @@ class Several:
         """Pass it on."""
         for reporter in self._reporters:
             reporter.run_begins(facts)
+
+    def remarks(self, words: str) -> None:
+        """Pass it on."""
+        for reporter in self._reporters:
+            reporter.remarks(words)
 
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         """Pass it on."""

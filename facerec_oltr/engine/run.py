@@ -5,6 +5,7 @@
     checkpoints/progress-N/         where unfinished training stands, see progress.py; gone when the run is finished
     checkpoints/best-N.safetensors  of the last stage, the best epoch so far; gone when the run is finished
     checkpoints/STAGE.safetensors   the network at the end of each stage
+    checkpoints/STAGE.key           its key in the stage cache, if it was trained under that key throughout
     best.safetensors                the network at the last stage's epoch with the highest validation accuracy (over all
                                     images; of equals the first), which stands in its metadata; not without validation
     model.safetensors               the finished network; its presence says that the run is finished
@@ -37,6 +38,7 @@ from facerec_oltr.engine.progress import Progress, best_epochs, forget_progress,
 from facerec_oltr.engine.reporting import Reporter, RunFacts, Silent, StepReport
 from facerec_oltr.engine.speedups import check_compiler, refuse_narrow
 from facerec_oltr.engine.stage import Done, StageRun, plan
+from facerec_oltr.engine.stage_cache import FinishedStage, StageCache
 from facerec_oltr.engine.verifying import Verification, open_verification
 from facerec_oltr.errors import CheckpointError, StoppedError
 from facerec_oltr.experiment import Experiment, Stage
@@ -57,6 +59,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     keep_last: int = 1,
     readers: int = READERS,
+    stage_cache: Path | None = None,
 ) -> Path:
     """Train an experiment into a run folder, or go on with one that was stopped, or do nothing with a finished one.
 
@@ -71,6 +74,8 @@ def train(
         stop: is asked after every step; once it says so, progress is saved and training ends.
         keep_last: how many moments of unfinished training to keep, so that an older one can be gone back to.
         readers: threads of this process that read images ahead; what is trained does not depend on them.
+        stage_cache: a folder of finished stages, see stage_cache.py: the run's earlier stages are taken from there if
+            they are there, and what it trains is put there. What is trained does not depend on it.
 
     Returns:
         The path of the finished model.
@@ -97,6 +102,7 @@ def train(
         network = build_model(experiment, experiment.stages[-1], shape=data.shape, classes=data.classes, seed=0)
     refuse_narrow(network.backbone, experiment.schedule, device)
     facts = describe(experiment, data, validation, pretrained, verification.fingerprints())
+    cache = None if stage_cache is None else StageCache(stage_cache, experiment, facts, device)
     on_first(lambda: claim(out, facts))
     finished = out / WEIGHTS_FILES["last"]
     if not agreed(finished.exists(), device=device)[0]:
@@ -113,6 +119,7 @@ def train(
             stop,
             keep_last,
             readers,
+            cache,
             learned=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
         ).train()
     return finished
@@ -132,6 +139,7 @@ class _Run:
     stop: Callable[[], bool]
     keep_last: int
     readers: int
+    cache: StageCache | None
     learned: int
 
     def __post_init__(self) -> None:
@@ -149,13 +157,66 @@ class _Run:
         on_first(lambda: self._tidy(lines))
         self.reporter.run_begins(self._about())
         for index in range(progress.stage, len(self.experiment.stages)):
-            stage_run = self._prepare(index, progress)
+            if progress.model is None and self._taken(index, lines):
+                progress = Progress(index + 1, lines=len(lines), best=self.best.known)
+                self._save(progress)
+                continue
+            on_first(lambda index=index, resumed=progress.model is not None: self._note_key(index, resumed))
+            stage_run, before = self._prepare(index, progress), len(lines) - progress.epochs
             self._train_stage(stage_run, lines)
             weights = whole_state(stage_run.model)
             on_first(lambda run=stage_run, weights=weights: self._save_stage(run, weights))
             progress = Progress(index + 1, lines=len(lines), best=self.best.known)
             self._save(progress)
+            finished = FinishedStage(weights, tuple(lines[before:]))
+            on_first(lambda index=index, finished=finished: self._put(index, finished))
         on_first(self._finish)
+
+    def _taken(self, index: int, lines: list[str]) -> bool:
+        """Put the stage at that place into the run as the cache has it; false where it is to be trained."""
+        cache, stage = self.cache, self.experiment.stages[index]
+        if cache is None or stage is self.experiment.stages[-1]:
+            return False
+        found: list[FinishedStage] = []
+
+        def take() -> None:
+            try:
+                taken = cache.take(index)
+            except CheckpointError as error:
+                cache.path(index).unlink(missing_ok=True)
+                self.reporter.remarks(f"{error}; removed, and stage {stage.name!r} is trained again")
+                return
+            if taken is not None:
+                found.append(taken)
+                facts = {"stage": stage.name, "epochs": str(plan(self.experiment, stage, self.data).epochs)}
+                save_weights(self._weights_path(stage), taken.weights, facts)
+                with self.metrics_path.open("a", encoding="utf-8") as metrics:
+                    metrics.writelines(f"{line}\n" for line in taken.lines)
+                self._key_path(stage).write_text(cache.path(index).stem, encoding="utf-8")
+                self.reporter.remarks(f"stage {stage.name}: taken as it was trained before, {cache.path(index)}")
+
+        on_first(take)
+        lines += found[0].lines if found else ()
+        return agreed(bool(found), device=self.device)[0]
+
+    def _note_key(self, index: int, resumed: bool) -> None:
+        """Say under which key a stage is trained; one that goes on under another key, or under none, has none."""
+        path = self._key_path(self.experiment.stages[index])
+        key = None if self.cache is None else self.cache.path(index).stem
+        if key is None or (resumed and not (path.exists() and path.read_text(encoding="utf-8") == key)):
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(key, encoding="utf-8")
+
+    def _put(self, index: int, stage: FinishedStage) -> None:
+        """Put a stage into the cache, if it and those that it starts from were trained under the keys of now."""
+        if self.cache is None:
+            return
+        for place in self.cache.chain(index):
+            path = self._key_path(self.experiment.stages[place])
+            if not (path.exists() and path.read_text(encoding="utf-8") == self.cache.path(place).stem):
+                return
+        self.cache.put(index, stage)
 
     def _train_stage(self, stage_run: StageRun, lines: list[str]) -> None:
         stage = stage_run.stage
@@ -269,6 +330,9 @@ class _Run:
 
     def _weights_path(self, stage: Stage) -> Path:
         return self.checkpoints / f"{stage.name}.safetensors"
+
+    def _key_path(self, stage: Stage) -> Path:
+        return self.checkpoints / f"{stage.name}.key"
 
     def _facts(self, stage_run: StageRun) -> dict[str, str]:
         return {"stage": stage_run.stage.name, "epochs": str(stage_run.epochs)}

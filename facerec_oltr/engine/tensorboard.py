@@ -63,6 +63,9 @@ class TensorBoardReporter:
         begins = accumulate((stage.epochs * stage.steps for stage in facts.stages), initial=0)
         self._offsets = dict(zip(self._steps, begins, strict=False))
 
+    def remarks(self, words: str) -> None:
+        """Words are no scalars."""
+
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         """Let the stage's first step be a point."""
         self._wrote_at = None

@@ -18,25 +18,40 @@ the logits. How M comes to be is a choice:
 
 Distances take O(B·C) memory, the authors' O(B·C·D). γ has a floor; theirs divides by zero on a centroid.
 
+What can be left out or put in another's place, one at a time, to see what each part is worth:
+
+    hallucinator   inherited: W_h, b_h start as the classifier of the stage before; random: they start at random;
+                   centroids: o = softmax(σ cos(v, m_c)) without weights, so that it needs no training and no class
+                   can be forgotten
+    selector       learned: e as above; none: e = 0, no memory is read; whole: e = 1
+    reach          scale: s/γ as above; none: 1 in its place, and γ is left to an open-set rule of its own
+    classifier     inherited: from a cosine classifier of the stage before, else at random; centroids: from the class
+                   means, of length 1, so that training begins where the nearest class mean stands
+    squashed       whether the classifier squashes v_meta or normalises it; normalised, no factor in front of it counts
+    unit           whether v and the centroids are brought to length 1 before all this
+
 With `top_k` the softmax goes over the k largest scores of the hallucinator alone. Four of the head's nine products of
 the size B·C·D fall away, and v_memory is exact as far as those k held all of the softmax; where it is flat, it is not.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from facerec_oltr.components import Config
 from facerec_oltr.heads._base import ClassMeans, Head, Moment
+from facerec_oltr.heads._cosines import cosines
 from facerec_oltr.heads.cosine import Cosine
 from facerec_oltr.heads.dot_product import DotProduct
 from facerec_oltr.nearest import nearest_centroids
 from facerec_oltr.ranks import into_shards, largest_over_ranks, out_of_shards
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
+Hallucinator = Literal["inherited", "random", "centroids"]
+Selector = Literal["learned", "none", "whole"]
 
 
 def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6, *, sharded: bool = False) -> Tensor:
@@ -65,6 +80,11 @@ def from_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor, top_k
     return (weights.unsqueeze(1) @ memory[chosen]).squeeze(1)
 
 
+def from_likest(features: Tensor, memory: Tensor, scale: float) -> Tensor:
+    """v_memory (B, D): the centroids (C, D), weighted by the softmax of `scale` times the features' cosines to them."""
+    return torch.softmax(cosines(scale * F.normalize(features), memory), dim=1) @ memory
+
+
 def from_split_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor) -> Tensor:
     """v_memory (B, D) where each rank holds the scores and centroids of its own classes: (B,) and (B, D) cross."""
     scores = F.linear(into_shards(features), hallucinator.weight, hallucinator.bias).float()
@@ -84,6 +104,12 @@ class MetaEmbedding(Head):
         momentum: μ of the moving average.
         floor: the least γ; 0 as in the authors' code, which gives NaN on a centroid.
         top_k: how many centroids each feature reads; None for all, as in the paper.
+        hallucinator: what chooses them; this and what follows: see the module's words.
+        selector: what gates them.
+        reach: whether 1/γ scales.
+        classifier: where the cosine classifier starts.
+        squashed: whether it squashes.
+        unit: whether all vectors have length 1.
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct", "meta")
@@ -101,19 +127,28 @@ class MetaEmbedding(Head):
         momentum: float = 0.9,
         floor: float = 1e-6,
         top_k: int | None = None,
+        hallucinator: Hallucinator = "inherited",
+        selector: Selector = "learned",
+        reach: bool = True,
+        classifier: Literal["inherited", "centroids"] = "inherited",
+        squashed: bool = True,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         self.reach_scale, self.momentum, self.floor, self.memory_kind = reach_scale, momentum, floor, memory
-        self.top_k = top_k
+        self.top_k, self.cosine_scale, self.reach, self.unit = top_k, cosine_scale, reach, unit
+        self.hallucinates_by, self.selects_by, self.classifies_from = hallucinator, selector, classifier
         centroids = torch.zeros(classes, features)
         if memory == "parameter":
             del self.memory  # the base's empty buffer of this name
             self.register_parameter("memory", nn.Parameter(centroids))
         else:
             self.register_buffer("memory", centroids)
-        self.hallucinator = nn.Linear(features, classes)
-        self.selector = nn.Linear(features, features)
-        self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=True)
+        if hallucinator != "centroids":
+            self.hallucinator = nn.Linear(features, classes)
+        if selector == "learned":
+            self.selector = nn.Linear(features, features)
+        self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=squashed)
 
     def inherit(self, previous: Head) -> None:
         """Start from a classifier, which makes sense if the feature space is the same.
@@ -122,12 +157,15 @@ class MetaEmbedding(Head):
         train it, become the hallucinator's and the cosine classifier's: of 75,000 people most have a few photos, too
         few to learn a classifier anew.
         """
+        takes = self.hallucinates_by == "inherited"
         if isinstance(previous, DotProduct):
-            self.hallucinator.load_state_dict(previous.fc.state_dict())
+            if takes:
+                self.hallucinator.load_state_dict(previous.fc.state_dict())
         elif isinstance(previous, Cosine) and previous.centres == 1:
             with torch.no_grad():
-                self.hallucinator.weight.copy_(previous.weight)
-                self.hallucinator.bias.zero_()
+                if takes:
+                    self.hallucinator.weight.copy_(previous.weight)
+                    self.hallucinator.bias.zero_()
                 self.classifier.weight.copy_(previous.weight)
 
     def split(self, classes: int) -> None:
@@ -141,6 +179,8 @@ class MetaEmbedding(Head):
             with torch.no_grad():
                 means = class_means()
                 self.memory.copy_(self.own_rows(means, len(means)))
+                if self.classifies_from == "centroids" and when == "stage begins":
+                    self.classifier.weight.copy_(F.normalize(self.memory))
 
     @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor) -> None:
@@ -160,13 +200,25 @@ class MetaEmbedding(Head):
             return features
         assert embedding == "meta", embedding
         memory, sharded = self.memory.detach(), self.shard is not None
-        if sharded:
+        if self.unit:
+            features, memory = F.normalize(features), F.normalize(memory)
+        enriched = self._enriched(features, memory)
+        if not self.reach:
+            return enriched
+        reach = reachability(features, memory, self.floor, sharded=sharded)
+        return (self.reach_scale / reach).unsqueeze(1) * enriched
+
+    def _enriched(self, features: Tensor, memory: Tensor) -> Tensor:
+        """The features (B, D) with what the memory (C, D) adds to them."""
+        if self.selects_by == "none":
+            return features
+        if self.hallucinates_by == "centroids":
+            v_memory = from_likest(features, memory, self.cosine_scale)
+        elif self.shard is not None:
             v_memory = from_split_memory(features, self.hallucinator, memory)
         else:
             v_memory = from_memory(features, self.hallucinator, memory, self.top_k)
-        enriched = features + torch.tanh(self.selector(features)) * v_memory
-        reach = reachability(features, memory, self.floor, sharded=sharded)
-        return (self.reach_scale / reach).unsqueeze(1) * enriched
+        return features + (v_memory if self.selects_by == "whole" else torch.tanh(self.selector(features)) * v_memory)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
@@ -184,11 +236,28 @@ class MetaEmbeddingConfig(Config):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     floor: Annotated[float, Field(ge=0)] = 1e-6
     top_k: Annotated[int, Field(ge=1)] | None = None
+    hallucinator: Hallucinator = "inherited"
+    selector: Selector = "learned"
+    reach: bool = True
+    classifier: Literal["inherited", "centroids"] = "inherited"
+    squashed: bool = True
+    unit: bool = False
+
+    @model_validator(mode="after")
+    def _centroids_are_read_whole(self) -> Self:
+        if self.hallucinator == "centroids" and self.top_k is not None:
+            raise ValueError(
+                "top_k has no meaning with hallucinator = 'centroids', which reads all; remove one of both"
+            )
+        return self
 
     @property
     def splits_by_class(self) -> bool:
-        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all."""
-        return self.memory != "parameter" and self.top_k is None
+        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all.
+
+        Nor where the centroids choose themselves, of which each rank holds a part.
+        """
+        return self.memory != "parameter" and self.top_k is None and self.hallucinator != "centroids"
 
     def build(self, *, features: int, classes: int) -> MetaEmbedding:
         """Build the head for D features and C classes."""
@@ -201,4 +270,10 @@ class MetaEmbeddingConfig(Config):
             momentum=self.momentum,
             floor=self.floor,
             top_k=self.top_k,
+            hallucinator=self.hallucinator,
+            selector=self.selector,
+            reach=self.reach,
+            classifier=self.classifier,
+            squashed=self.squashed,
+            unit=self.unit,
         )

@@ -47,6 +47,9 @@ class Listening:
     def run_begins(self, facts: RunFacts) -> None:
         self.heard.append((self.name, facts))
 
+    def remarks(self, words: str) -> None:
+        self.heard.append((self.name, words))
+
     def stage_begins(self, stage: Stage, epochs: int, epochs_done: int) -> None:
         self.heard.append((self.name, stage.name, epochs, epochs_done))
 
@@ -64,8 +67,9 @@ def test_several_hear_all_in_their_order() -> None:
     facts = RunFacts("oltr", "lfw_features", 10, 2, 7, "cpu", 1, (StagePlan("plain", 5, 3),))
     step = StepReport(3, 1, 3, 1.5, {"cross_entropy": 1.5}, 0.25, 0.1, 200.0, 0.5)
     several.run_begins(facts)
+    several.remarks("taken")
     several.stage_begins(stage, 5, 2)
     several.step_ends(stage, step)
     several.epoch_ends(stage, BARE)
-    events = [(facts,), ("plain", 5, 2), ("plain", step), ("plain", BARE)]
+    events = [(facts,), ("taken",), ("plain", 5, 2), ("plain", step), ("plain", BARE)]
     assert heard == [(name, *event) for event in events for name in "ab"]

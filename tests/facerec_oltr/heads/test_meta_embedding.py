@@ -9,16 +9,16 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from facerec_oltr.heads import CosineConfig, DotProduct, MetaEmbedding, MetaEmbeddingConfig, Moment
+from facerec_oltr.heads import CosineConfig, DotProduct, MetaEmbedding, MetaEmbeddingConfig, Moment, NcmConfig
 from facerec_oltr.heads.cosine import squash
 from facerec_oltr.heads.meta_embedding import from_memory, reachability
 
 B, C, D = 4, 5, 6
 
 
-def head_with_memory(top_k: int | None = None) -> MetaEmbedding:
+def head_with_memory(top_k: int | None = None, **choices: Any) -> MetaEmbedding:
     torch.manual_seed(0)
-    head = MetaEmbeddingConfig(top_k=top_k).build(features=D, classes=C).double()
+    head = MetaEmbeddingConfig(top_k=top_k, **choices).build(features=D, classes=C).double()
     memory = torch.randn(C, D, dtype=torch.float64)
     head.refresh(lambda: memory, "stage begins")
     return head
@@ -52,6 +52,95 @@ def test_logits_equal_the_slow_loop(top_k: int | None) -> None:
     x = torch.randn(B, D, dtype=torch.float64)
     expected = torch.tensor([slow_logits(head, row) for row in x.tolist()], dtype=torch.float64)
     torch.testing.assert_close(head(x), expected)
+
+
+def length(v: list[float]) -> float:
+    return math.hypot(*v)
+
+
+def slow_logits_of_choices(head: MetaEmbedding, x: list[float], choices: dict[str, Any]) -> list[float]:
+    """One sample by the words of the module on each choice, in plain Python."""
+    memory = head.memory.tolist()
+    if choices.get("unit"):
+        x, memory = [v / length(x) for v in x], [[v / length(m) for v in m] for m in memory]
+    if choices.get("hallucinator") == "centroids":
+        cosines = [sum(a * b for a, b in zip(x, m, strict=True)) / (length(x) * length(m)) for m in memory]
+        scores = [head.cosine_scale * cosine for cosine in cosines]
+    else:
+        scores = (head.hallucinator.weight @ torch.tensor(x, dtype=torch.float64) + head.hallucinator.bias).tolist()
+    total = sum(map(math.exp, scores))
+    v_memory = [sum(math.exp(s) / total * m[d] for s, m in zip(scores, memory, strict=True)) for d in range(D)]
+    kind = choices.get("selector", "learned")
+    if kind == "learned":
+        e = torch.tanh(head.selector(torch.tensor(x, dtype=torch.float64))).tolist()
+    else:
+        e = [float(kind == "whole")] * D
+    factor = 10 / min(math.dist(x, m) for m in memory) if choices.get("reach", True) else 1
+    meta = [factor * (v + a * m) for v, a, m in zip(x, e, v_memory, strict=True)]
+    n = length(meta)
+    front = n / (1 + n) if choices.get("squashed", True) else 1
+    W = head.classifier.weight.tolist()
+    return [16 * front * sum(v / n * w for v, w in zip(meta, row, strict=True)) / length(row) for row in W]
+
+
+CHOICES = (
+    {"hallucinator": "centroids"},
+    {"selector": "none"},
+    {"selector": "whole"},
+    {"reach": False},
+    {"squashed": False},
+    {"unit": True},
+    {"classifier": "centroids"},
+    {"hallucinator": "centroids", "selector": "whole", "classifier": "centroids", "unit": True, "reach": False},
+)
+
+
+@pytest.mark.parametrize("choices", CHOICES)
+def test_each_choice_is_what_the_slow_loop_makes_of_it(choices: dict[str, Any]) -> None:
+    head = head_with_memory(**choices)
+    x = torch.randn(B, D, dtype=torch.float64)
+    expected = torch.tensor([slow_logits_of_choices(head, row, choices) for row in x.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(head(x), expected)
+
+
+@pytest.mark.parametrize("choices", CHOICES)
+def test_the_gradient_of_each_choice_is_that_of_the_function(choices: dict[str, Any]) -> None:
+    head = head_with_memory(**choices)
+    x = torch.randn(B, D, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(head, x)
+
+
+def test_a_classifier_from_the_centroids_begins_as_the_nearest_class_mean_and_then_learns() -> None:
+    """Without memory and reach it is the nearest class mean, whatever the classifier before it was."""
+    head = head_with_memory(classifier="centroids", selector="none", reach=False, squashed=False)
+    x = torch.randn(B, D, dtype=torch.float64)
+    ncm = NcmConfig().build(features=D, classes=C).double()
+    ncm.refresh(lambda: head.memory, "stage begins")
+    torch.testing.assert_close(head(x), ncm(x))
+    before = head.classifier.weight.clone()
+    head.refresh(lambda: torch.randn(C, D, dtype=torch.float64), "epoch begins")
+    torch.testing.assert_close(head.classifier.weight, before)  # only where the stage begins
+
+
+def test_a_hallucinator_that_starts_at_random_takes_nothing_over() -> None:
+    head, previous = head_with_memory(hallucinator="random"), DotProduct(D, C).double()
+    before = head.hallucinator.weight.clone()
+    head.inherit(previous)
+    torch.testing.assert_close(head.hallucinator.weight, before)
+    head.inherit(CosineConfig(scale=32).build(features=D, classes=C).double())
+    torch.testing.assert_close(head.hallucinator.weight, before)
+
+
+def test_parts_that_are_left_out_have_no_weights() -> None:
+    names = dict(head_with_memory(hallucinator="centroids", selector="whole").named_parameters())
+    assert names.keys() == {"classifier.weight"}
+
+
+def test_centroids_that_choose_themselves_read_all_and_are_not_split() -> None:
+    with pytest.raises(ValidationError, match="top_k has no meaning with hallucinator = 'centroids'"):
+        MetaEmbeddingConfig(hallucinator="centroids", top_k=2)
+    assert not MetaEmbeddingConfig(hallucinator="centroids").splits_by_class
+    assert MetaEmbeddingConfig(selector="whole").splits_by_class
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 2])
