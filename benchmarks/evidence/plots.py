@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 OWN, CHOSEN = "#c1440e", "#2166ac"
 _OLTR = ("oltr",)
+_WIDE = 3  # a logarithm is for figures that differ by more
 
 
 def draw(name: str, summary: Mapping[str, Any]) -> Figure:
@@ -21,8 +22,8 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, key, title in (
-        (panels[0], fnir, "All people"),
-        (panels[1], fnir.replace("all", fewest), f"People with {_in_words(fewest)}"),
+        (panels[0], fnir, "All"),
+        (panels[1], fnir.replace("all", fewest), f"With {_in_words(fewest)}"),
     ):
         for place, one in enumerate(names):
             for score, colour, marker, label in (
@@ -41,10 +42,15 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
                         linewidth=1.2,
                         label=label if place == 1 else None,
                     )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
-        axes.set_xlabel(f"FNIR at FPIR {10 if '10' in fnir else 1} %, per cent (log), lower is better")
+        low, high = axes.get_xlim()
+        logarithmic = low > 0 and high / low > _WIDE
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+        axes.set_xlabel(
+            f"FNIR at FPIR {10 if '10' in fnir else 1} %, per cent{' (log)' if logarithmic else ''}, lower is better"
+        )
         axes.set_title(title, loc="left", weight="bold")
         axes.grid(color="#dddddd", linewidth=0.6, which="both", axis="x")
         axes.grid(color="#eeeeee", linewidth=0.6, axis="y")
@@ -65,4 +71,4 @@ def _label(name: str) -> str:
 
 
 def _in_words(fewest: str) -> str:
-    return "one training photo" if fewest == "1" else f"{fewest} training images"
+    return "one training image" if fewest == "1" else f"{fewest} training images"
