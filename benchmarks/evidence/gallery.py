@@ -24,8 +24,8 @@ from facerec_oltr.scoring import (
     NegativeCohortConfig,
     ReachabilityConfig,
     ScoreRule,
+    unit_means,
 )
-from facerec_oltr.scoring._base import unit_means
 
 RULES: dict[str, ScoreRule] = {
     "cosine": CosineConfig(),

@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facerec_oltr.scoring._base import CohortFaces, FittedRule, GalleryFaces, Negatives, ScoreRule
+from facerec_oltr.scoring._base import CohortFaces, FittedRule, GalleryFaces, Negatives, ScoreRule, unit_means
 from facerec_oltr.scoring.adaptive_snorm import AdaptiveSnorm, AdaptiveSnormConfig
 from facerec_oltr.scoring.centroid import Centroid, CentroidConfig
 from facerec_oltr.scoring.cosine import Cosine, CosineConfig
@@ -59,4 +59,5 @@ __all__ = [
     "ReachabilityConfig",
     "ScoreConfig",
     "ScoreRule",
+    "unit_means",
 ]
