@@ -67,7 +67,7 @@ def test_a_text_that_cannot_be_parsed_leaves_no_cache(text: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_hindrance(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *, private: bool) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("recordio_tools.whole.open_beside", refuse)

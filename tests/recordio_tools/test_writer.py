@@ -119,14 +119,14 @@ def test_a_failing_flush_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_no_room_for_the_index_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").mkdir()
-    real_open = Path.open
+    real_open = os.open
 
-    def open_(path: Path, mode: str) -> object:
-        if path.parent.name == "other":
+    def open_(path: Path, *how: int) -> int:
+        if Path(path).parent.name == "other":
             raise PermissionError(13, "Permission denied")
-        return real_open(path, mode)
+        return real_open(path, *how)
 
-    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(os, "open", open_)
     with pytest.raises(PermissionError):
         Writer(tmp_path / "a.rec", tmp_path / "other" / "a.idx")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
