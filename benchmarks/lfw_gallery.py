@@ -152,7 +152,8 @@ def measure(detector: Path, model: str, parts: Path, pack: Path, out: Path) -> d
             "upper_fpir": calibrated["upper_fpir"],
             **figures(mated, strangers, threshold),
         }
-    [told["pairs"]] = facerec("evaluate-pairs", pack, "--model", model, "--detector", detector, "--json")
+    [pairs] = facerec("evaluate-pairs", pack, "--model", model, "--detector", detector, "--json")
+    told["pairs"] = pairs | {"pack": pack.name}
     return told
 
 
