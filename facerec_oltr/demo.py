@@ -19,7 +19,7 @@ from facerec_oltr.engine.checkpoint import write_json
 from facerec_oltr.engine.reporting import Reporter
 from facerec_oltr.engine.run import train
 from facerec_oltr.enroll import enroll_folder
-from facerec_oltr.evaluate import OpenPeople, evaluate, write_evaluation
+from facerec_oltr.evaluate import TEMPLATES, OpenPeople, evaluate, write_evaluation
 from facerec_oltr.faces.att import CREDIT, copy_att_faces
 from facerec_oltr.faces.photos import find_photos
 from facerec_oltr.gallery import Gallery
@@ -35,7 +35,7 @@ from recordio_tools.packing import pack_folder
 
 DATASET = "att_lt"
 RULE = Rule("exponential", images=120, identities=25, imbalance=10.0, maximum=10)
-PARTS = OpenSetRule(enrolled=5, calibration=5, strangers=5, templates=(1, 2, 3, 5))
+PARTS = OpenSetRule(enrolled=5, calibration=5, strangers=5, templates=TEMPLATES)
 DRAWS = 20
 TARGET_FPIR = 0.1
 

@@ -94,9 +94,12 @@ def suspects(gallery: Gallery) -> list[Finding]:
         for place, candidates in enumerate(gallery.search(vectors, k=2)):
             photo = templates[place].photo_path
             other = next((c for c in candidates if c.name != name and not c.refused), None)
-            if other is None or other.score < guard.lookalike or {name, other.name} in told:
-                pass
-            elif not _said_apart(person, gallery.person(other.name)):
+            if (
+                other is not None
+                and other.score >= guard.lookalike
+                and {name, other.name} not in told
+                and not _said_apart(person, gallery.person(other.name))
+            ):
                 told.add(frozenset((name, other.name)))
                 found.append(
                     Finding(

@@ -25,10 +25,10 @@ from facerec_oltr.metrics.identification import (
     threshold_at_fpir,
     tpir,
 )
-from facerec_oltr.metrics.intervals import Interval, rule_of_three
+from facerec_oltr.metrics.intervals import Interval, percentile_interval, rule_of_three
 from facerec_oltr.metrics.open_set import oscr
 from facerec_oltr.metrics.ranking import auroc
-from facerec_oltr.metrics.replicates import Replicates, SearchDraws, interval, replicate_searches
+from facerec_oltr.metrics.replicates import Replicates, SearchDraws, replicate_searches
 from facerec_oltr.protocols import PARTS, Protocol
 from facerec_oltr.protocols.shots import shot_groups, true_counts
 
@@ -301,7 +301,7 @@ def _figure(estimate: float, replicates: npt.NDArray[np.float64], people: int | 
     """
     if people is not None:
         replicates = replicates[~np.isnan(replicates)] if people > 1 else replicates[:0]
-    made = interval(estimate, replicates)
+    made = percentile_interval(estimate, replicates)
     return Figure.of(made if made.estimate == made.estimate else Interval(np.nan, np.nan, np.nan, made.confidence))
 
 

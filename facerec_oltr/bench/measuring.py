@@ -8,8 +8,9 @@ from facerec_oltr.bench.examples import worst_errors
 from facerec_oltr.bench.features import Features, Progress
 from facerec_oltr.bench.figures import Choices, Measure, Measured, SetRows, parts_of, search_result, shots_of
 from facerec_oltr.bench.results import Example, SearchResult
-from facerec_oltr.bench.searches import CANDIDATES, MOST_IDENTITIES, Fusion, Outcome, Swept, search_by_rule, sweep_arena
+from facerec_oltr.bench.searches import CANDIDATES, MOST_IDENTITIES, Outcome, Swept, search_by_rule, sweep_arena
 from facerec_oltr.errors import DataError
+from facerec_oltr.metrics.columns import Fusion
 from facerec_oltr.protocols import Protocol
 from facerec_oltr.scoring import CosineConfig, ScoreRule
 

@@ -4,12 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, Example, read_results, write_results
+from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, Example, plain, read_results, write_results
 from facerec_oltr.errors import DataError
 
-_RESULT = TypeAdapter(BenchResult)
 _FIGURES = ("searches", "pairs")
 
 
@@ -47,11 +44,6 @@ def put_result(out: Path, result: BenchResult, examples: tuple[Example, ...] | N
     if examples is None:
         (out / EXAMPLES).unlink(missing_ok=True)
     write_results(result, examples, out)
-
-
-def plain(result: BenchResult) -> dict[str, Any]:
-    """A result as JSON values."""
-    return _RESULT.dump_python(result, mode="json")
 
 
 def _choices(result: BenchResult) -> dict[str, Any]:

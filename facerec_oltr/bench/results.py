@@ -271,9 +271,14 @@ _RESULT, _EXAMPLES = TypeAdapter(BenchResult), TypeAdapter(tuple[Example, ...])
 
 def write_results(result: BenchResult, examples: tuple[Example, ...] | None, out: Path) -> None:
     """Write ``results.json`` and, if there are examples, ``examples.json`` into a folder that exists."""
-    _write(out / RESULTS, _RESULT.dump_python(result, mode="json"))
+    _write(out / RESULTS, plain(result))
     if examples is not None:
         _write(out / EXAMPLES, {"examples": _EXAMPLES.dump_python(examples, mode="json")})
+
+
+def plain(result: BenchResult) -> dict[str, Any]:
+    """A result as JSON values."""
+    return _RESULT.dump_python(result, mode="json")
 
 
 def read_results(path: Path) -> BenchResult:

@@ -17,14 +17,14 @@ from facerec_oltr.bench.measuring import Measuring
 from facerec_oltr.bench.named import BenchModel, BenchProtocol
 from facerec_oltr.bench.pairs import pair_result
 from facerec_oltr.bench.results import BenchResult, Example, ProtocolFacts
-from facerec_oltr.bench.searches import Fusion
 from facerec_oltr.bench.sources import image_reader
 from facerec_oltr.bench.store import FeatureStore
 from facerec_oltr.errors import DataError
+from facerec_oltr.metrics.columns import Fusion
 from facerec_oltr.protocols import Protocol
 from facerec_oltr.protocols.folder import fingerprint
-from facerec_oltr.scoring import GalleryFaces, ScoreRule
-from facerec_oltr.scoring.cohort import cohort_folds, cohort_of
+from facerec_oltr.scoring import ScoreRule
+from facerec_oltr.scoring.cohort import try_out
 
 _FEATURES, _CELLS = "features", "cells"
 _TRIED = 512  # identities on which a rule is tried out
@@ -142,20 +142,15 @@ def check_rules(protocol: Protocol, rules: Mapping[str, ScoreRule]) -> None:
     Raises:
         DataError: which rule, in which search set, and what it lacks.
     """
-    rng = np.random.default_rng(0)
     for name in protocol.searches:
-        gallery = np.unique(np.array(protocol.part(name, "gallery").people), return_inverse=True)[1]
-        others = np.unique(np.array(protocol.part(name, "calibration").people), return_inverse=True)[1]
-        gallery = gallery[gallery < _TRIED]
-        vectors = rng.normal(size=(len(gallery) + len(others), 8))
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        faces = GalleryFaces(vectors[: len(gallery)], gallery)
-        for rule in rules.values():
-            _, rest = next(cohort_folds(rule, others)) if len(others) else (None, np.empty(0, bool))
-            try:
-                rule.fit(faces, cohort_of(rule, vectors[len(gallery) :][rest], others[rest]))
-            except DataError as error:
-                raise DataError(f"{protocol.name}, {name}: {error}") from None
+        gallery, others = (
+            np.unique(np.array(protocol.part(name, part).people), return_inverse=True)[1]
+            for part in ("gallery", "calibration")
+        )
+        try:
+            try_out(rules.values(), gallery[gallery < _TRIED], others)
+        except DataError as error:
+            raise DataError(f"{protocol.name}, {name}: {error}") from None
 
 
 def _check_images(protocols: Sequence[BenchProtocol], models: Sequence[BenchModel]) -> None:

@@ -3,20 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.bench.arena import Arena, Ints
-from facerec_oltr.metrics.exact import dot_scores
+from facerec_oltr.metrics.columns import Columns, Fusion
 from facerec_oltr.metrics.identification import Searches, fuse_templates
 from facerec_oltr.metrics.sweep import GallerySearches, sweep
 from facerec_oltr.scoring import FittedRule, GalleryFaces, ScoreRule
 from facerec_oltr.scoring.cohort import cohort_folds, cohort_of
 
 Floats = npt.NDArray[np.float64]
-Fusion = Literal["max", "mean"]
 Progress = Callable[[int, int], None]
 
 MOST_IDENTITIES = 20_000  # beyond, a rule looks at candidates only
@@ -138,7 +136,8 @@ class _RuleSearch:
     def __init__(self, arena: Arena, swept: Swept, fusion: Fusion, depth: int) -> None:
         enrolled = np.flatnonzero((arena.owners >= 0) & (arena.owners < swept.size))
         self._templates = enrolled[np.argsort(arena.owners[enrolled], kind="stable")]
-        self._arena, self._swept, self._fusion = arena, swept, fusion
+        self._arena, self._swept = arena, swept
+        self._fusion: Fusion = fusion
         self.faces = GalleryFaces(arena.gallery.vectors[self._templates], arena.owners[self._templates], fusion)
         self.candidates = None if swept.size <= MOST_IDENTITIES else min(depth, swept.positions.shape[1])
 
@@ -158,13 +157,17 @@ class _RuleSearch:
 
     @cached_property
     def _columns(self) -> Floats:
-        """What a product compares with: all templates (D, T), or the mean of each identity's (D, N), as a sweep has."""
-        vectors, numbers = self.faces.vectors.astype(np.float64), self.faces.identities
+        """What a product compares with: all templates (D, T), or the mean of each identity's (D, N)."""
+        vectors = self.faces.vectors
         if self._fusion == "mean":
-            counts = np.bincount(numbers)
-            sums = np.add.reduceat(vectors, np.cumsum(counts) - counts, axis=0)
-            vectors = (sums / counts[:, None]).astype(np.float32).astype(np.float64)
-        return np.ascontiguousarray(vectors.T)
+            block = self._gallery.block(np.arange(self._swept.size))
+            vectors = block.vectors[np.argsort(block.positions)]
+        return np.ascontiguousarray(vectors.T, np.float64)
+
+    @cached_property
+    def _gallery(self) -> Columns:
+        """The gallery as the sweep has it."""
+        return Columns(self._arena.gallery.vectors, self._arena.owners, self._arena.identities, self._fusion)
 
     def _cosines(self, rows: Ints) -> npt.NDArray[np.float32]:
         """(b, N) as the sweep has them: products in double precision rounded to float32, fused over templates."""
@@ -175,17 +178,9 @@ class _RuleSearch:
             gone = excluded[excluded[:, 0] == rows[place], 1]
             for number in np.unique(self._arena.owners[gone]).tolist():
                 if 0 <= number < self._swept.size:
-                    fused[place, number] = self._without(int(rows[place]), number, gone)
+                    probe = self._arena.probes.vectors[rows[place]]
+                    fused[place, number] = self._gallery.without(number, gone, probe)
         return fused
-
-    def _without(self, probe: int, number: int, gone: Ints) -> float:
-        """The cosine of a probe and an identity by the templates that are not excluded; -inf where none is left."""
-        left = self._arena.gallery.vectors[np.setdiff1d(self._arena.templates_of(number), gone)]
-        if not len(left):
-            return -np.inf
-        if self._fusion == "mean":
-            left = left.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
-        return float(dot_scores(left, self._arena.probes.vectors[probe]).max())
 
 
 def _put(outcome: Outcome, rows: Ints, numbers: Ints, scores: Floats, arena: Arena) -> None:

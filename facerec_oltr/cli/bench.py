@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
     from facerec_oltr.bench.results import BenchResult, Figure, PairResult, SearchResult
+    from facerec_oltr.metrics.columns import Fusion
 
 _TOO_FEW = "*"
 
@@ -58,18 +59,16 @@ def bench(
 ) -> None:
     """Measure models and score rules in protocols, with intervals. Stopped at any moment, it goes on where it was."""
     from facerec_oltr.bench.named import open_models, open_protocols
-    from facerec_oltr.bench.out import check_out, plain, put_result
+    from facerec_oltr.bench.out import check_out, put_result
+    from facerec_oltr.bench.results import plain
     from facerec_oltr.bench.run import Asked, Told, empty_result
     from facerec_oltr.bench.run import bench as measure
-    from facerec_oltr.errors import ConfigError
     from facerec_oltr.scoring.named import read_rules
 
-    if fusion != "max" and fusion != "mean":
-        raise ConfigError(f"found the fusion {fusion!r}, expected max or mean")
     asked = Asked(
         read_rules(scores),
         _numbers(fpir, float, "--fpir", "0.01,0.001"),
-        fusion,
+        cast("Fusion", fusion),
         _numbers(sizes, int, "--sizes", "100,1000"),
         replicates,
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from facerec_oltr.report import RuleFigures, Summary
 
 _FLOOR, _CEILING = "raw_pixels", "dlib"
-_TEMPLATES = (1, 2, 3, 5)  # photos of each enrolled person, cycled: few, as most people have
 
 
 def evaluate_faces(
@@ -51,7 +50,7 @@ def evaluate_faces(
     nac,negative_cohort,extreme_value,reachability a third table has each beside the cosine.
     """
     from facerec_oltr.errors import DataError
-    from facerec_oltr.evaluate import OpenPeople, write_evaluation
+    from facerec_oltr.evaluate import TEMPLATES, OpenPeople, write_evaluation
     from facerec_oltr.evaluate import evaluate as measure
     from facerec_oltr.protocols.draw import OpenSetRule
     from facerec_oltr.report import compare_rules, summarise
@@ -59,7 +58,7 @@ def evaluate_faces(
     from recordio_tools import FaceSet
 
     chosen = read_rules(rules)
-    parts = OpenSetRule(enrolled, calibration, strangers, templates=_TEMPLATES, seed=seed)
+    parts = OpenSetRule(enrolled, calibration, strangers, templates=TEMPLATES, seed=seed)
     face_set = FaceSet(faces)
     people = OpenPeople.read(open_people, face_set)
     sources = [_FLOOR] * floor + [*(models or ())] + [_CEILING] * ceiling

@@ -10,7 +10,7 @@
 Every embedder meets the same draws, see ``facerec_oltr.protocols.draw``.
 """
 
-from facerec_oltr.evaluate.evaluation import FORMAT, TARGETS, VERSION, evaluate, write_evaluation
+from facerec_oltr.evaluate.evaluation import FORMAT, TARGETS, TEMPLATES, VERSION, evaluate, write_evaluation
 from facerec_oltr.evaluate.open_people import OpenPeople
 
-__all__ = ["FORMAT", "TARGETS", "VERSION", "OpenPeople", "evaluate", "write_evaluation"]
+__all__ = ["FORMAT", "TARGETS", "TEMPLATES", "VERSION", "OpenPeople", "evaluate", "write_evaluation"]

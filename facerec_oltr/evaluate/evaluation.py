@@ -26,6 +26,7 @@ from recordio_tools.whole import write_whole
 FORMAT = "facerec evaluation"
 VERSION = 2
 TARGETS = (0.1, 0.01)
+TEMPLATES = (1, 2, 3, 5)  # photos of each enrolled person, cycled: few, as most people have
 
 Progress = Callable[[str, int, int], None]  # called with an embedder's name, the photos done, and of all
 

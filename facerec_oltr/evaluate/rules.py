@@ -15,7 +15,7 @@ from facerec_oltr.metrics.identification import Searches, found, fuse_templates,
 from facerec_oltr.metrics.intervals import Interval
 from facerec_oltr.protocols.draw import Dealt
 from facerec_oltr.scoring import FittedRule, GalleryFaces, ScoreRule
-from facerec_oltr.scoring.cohort import cohort_folds, cohort_of
+from facerec_oltr.scoring.cohort import cohort_folds, cohort_of, try_out
 
 Vectors = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -67,13 +67,7 @@ def check_rules(rules: Mapping[str, ScoreRule], people: Ints, dealt: Dealt) -> N
     Raises:
         DataError: as ``judge``.
     """
-    vectors = np.random.default_rng(0).normal(size=(len(people), 8))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    gallery = GalleryFaces(vectors[dealt.gallery], people[dealt.gallery])
-    for rule in rules.values():
-        _, rest = next(cohort_folds(rule, people[dealt.calibration]))
-        others = dealt.calibration[rest]
-        rule.fit(gallery, cohort_of(rule, vectors[others], people[others]))
+    try_out(rules.values(), people[dealt.gallery], people[dealt.calibration])
 
 
 class RuleCounts:

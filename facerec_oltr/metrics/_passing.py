@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facerec_oltr.metrics._bins import Counts
-from facerec_oltr.metrics._columns import Block, Columns
 from facerec_oltr.metrics._running import Running, Settled
 from facerec_oltr.metrics._sweep_input import SweepInput
+from facerec_oltr.metrics.columns import Block, Columns
 from facerec_oltr.metrics.exact import Places, Vectors, fetched, slack
 
 _PART = 1 << 19  # rough scores looked at in one go, 2 MiB: they stay in the cache

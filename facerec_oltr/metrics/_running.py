@@ -3,7 +3,7 @@
 import numpy as np
 
 from facerec_oltr.metrics._bins import Counts, bin_of, sure_counts
-from facerec_oltr.metrics._columns import Block
+from facerec_oltr.metrics.columns import Block
 from facerec_oltr.metrics.exact import Places, Vectors, above, below
 
 

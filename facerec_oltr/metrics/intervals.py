@@ -78,9 +78,7 @@ def bootstrap_by_identity(
     """
     estimate = statistic(*(np.arange(np.size(side)) for side in identities))
     figures = [statistic(*places) for places in draws_by_identity(identities, rng, replicates)]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(figures, [tail, 1 - tail])
-    return Interval(float(estimate), float(low), float(high), confidence)
+    return percentile_interval(estimate, np.array(figures, np.float64), confidence)
 
 
 def draws_by_identity(
@@ -131,9 +129,14 @@ def rate_by_identity(
         size = min(step, replicates - start)
         weights = rng.multinomial(people, np.full(people, 1 / people), size=size)
         rates[start : start + size] = (weights @ hits) / (weights @ searches)
+    return percentile_interval(hits.sum() / searches.sum(), rates, confidence)
+
+
+def percentile_interval(estimate: float, replicates: npt.NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """A figure with the bounds between which that share of its replicates (R,) lies; NaN if one is NaN, or R is 0."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(rates, [tail, 1 - tail])
-    return Interval(float(hits.sum() / searches.sum()), float(low), float(high), confidence)
+    low, high = np.quantile(replicates, [tail, 1 - tail]) if len(replicates) else (np.nan, np.nan)
+    return Interval(float(estimate), float(low), float(high), confidence)
 
 
 def rule_of_three(n: int) -> float:

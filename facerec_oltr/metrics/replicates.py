@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.metrics.identification import Searches, allowed_searches
-from facerec_oltr.metrics.intervals import Interval, draws_by_identity
+from facerec_oltr.metrics.intervals import draws_by_identity
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -123,13 +123,6 @@ def replicate_searches(
     fnir = 1 - tpir[0, on_curve]
     fpir, tpir, wrong = (np.delete(rates, on_curve, axis=-2) for rates in (fpir, tpir, wrong))
     return Replicates(fpir, tpir, wrong, ranked, fnir, auroc, oscr)
-
-
-def interval(estimate: float, replicates: Floats, confidence: float = 0.95) -> Interval:
-    """A figure with the bounds between which that share of its replicates (R,) lies; NaN if one is NaN."""
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail]) if len(replicates) else (np.nan, np.nan)
-    return Interval(float(estimate), float(low), float(high), confidence)
 
 
 class _Falling:

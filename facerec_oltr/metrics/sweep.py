@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from facerec_oltr.errors import MetricError
 from facerec_oltr.metrics._bins import Counts, bin_of, edges
-from facerec_oltr.metrics._columns import Columns, Fusion
 from facerec_oltr.metrics._passing import Group, Snapshot
 from facerec_oltr.metrics._sweep_input import check_options, checked_input
+from facerec_oltr.metrics.columns import Columns, Fusion
 from facerec_oltr.metrics.exact import Places, Vectors
 from facerec_oltr.metrics.identification import Searches
 

@@ -6,14 +6,15 @@ a tenth being left out at a time; the test searches by a rule fitted to all. The
 cohorts than it is used with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from facerec_oltr.scoring import CohortFaces, ScoreRule
+from facerec_oltr.scoring import CohortFaces, GalleryFaces, ScoreRule
 
 _FOLDS = 10
+_TRIED_DIMENSIONS = 8
 
 Flags = npt.NDArray[np.bool_]
 
@@ -32,3 +33,22 @@ def cohort_folds(rule: ScoreRule, people: npt.NDArray[np.int64]) -> Iterator[tup
 def cohort_of(rule: ScoreRule, vectors: npt.NDArray[np.floating], people: npt.NDArray[np.int64]) -> CohortFaces | None:
     """The cohort that a rule is given; None where it reads none, or there is nobody."""
     return CohortFaces(vectors, people) if rule.needs_cohort and len(people) else None
+
+
+def try_out(rules: Iterable[ScoreRule], enrolled: npt.NDArray[np.int64], choosing: npt.NDArray[np.int64]) -> None:
+    """Fit rules to random vectors of so many people, so that one that has too few is refused ahead of any embedding.
+
+    Args:
+        rules: each is fitted to the first fold of its cohort.
+        enrolled: (T,) whose each template in the gallery is.
+        choosing: (M,) whose each face is of the people who choose the threshold.
+
+    Raises:
+        DataError: what a rule lacks.
+    """
+    vectors = np.random.default_rng(0).normal(size=(len(enrolled) + len(choosing), _TRIED_DIMENSIONS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery, others = GalleryFaces(vectors[: len(enrolled)], enrolled), vectors[len(enrolled) :]
+    for rule in rules:
+        _, rest = next(cohort_folds(rule, choosing), (None, np.zeros(len(choosing), bool)))
+        rule.fit(gallery, cohort_of(rule, others[rest], choosing[rest]))

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import date
 
-import numpy as np
-
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import VectorForm
 from facerec_oltr.gallery.records import Enrolment, NewTemplate, Outcome
@@ -89,12 +87,9 @@ def _sorted_out(
 def _rows(
     writing: Writing, form: VectorForm, identity: IdentityRow, templates: Sequence[NewTemplate]
 ) -> list[TemplateRow]:
-    dimensions = writing.meta.dimensions
     rows = []
     for number, template in enumerate(templates, writing.meta.last_template + 1):
-        vector = np.asarray(template.vector, np.float32)
-        if vector.shape != (dimensions,) or not np.isfinite(vector).all():
-            raise GalleryError(f"a vector of {vector.shape} or not finite; expected {dimensions} finite numbers")
+        vector = writing.checked(template.vector)
         if not 0 < template.quality <= 1:
             raise GalleryError(f"a quality of {template.quality}; expected one above 0 and at most 1")
         rows.append(

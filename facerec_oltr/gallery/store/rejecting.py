@@ -3,8 +3,6 @@
 import sqlite3
 from collections.abc import Sequence
 
-import numpy as np
-
 from facerec_oltr.errors import GalleryError
 from facerec_oltr.gallery.encryption import VectorForm
 from facerec_oltr.gallery.records import NewNegative
@@ -83,10 +81,7 @@ def _refuse_own(db: sqlite3.Connection, identity: IdentityRow, negative: NewNega
 
 
 def _row(writing: Writing, form: VectorForm, identity: IdentityRow, negative: NewNegative, number: int) -> NegativeRow:
-    vector = np.asarray(negative.vector, np.float32)
-    dimensions = writing.meta.dimensions
-    if vector.shape != (dimensions,) or not np.isfinite(vector).all():
-        raise GalleryError(f"a vector of {vector.shape} or not finite; expected {dimensions} finite numbers")
+    vector = writing.checked(negative.vector)
     if negative.face < 1:
         raise GalleryError(f"a face with the number {negative.face}; faces are numbered from 1")
     blob = form.write(vector, negative.photo_sha256)

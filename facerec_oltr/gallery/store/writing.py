@@ -5,8 +5,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from facerec_oltr.errors import GalleryError
-from facerec_oltr.gallery.records import AuditEntry, GalleryState
+from facerec_oltr.gallery.records import AuditEntry, GalleryState, Vectors
 from facerec_oltr.gallery.store.chain import canonical_facts, chain
 from facerec_oltr.gallery.store.rows import (
     AuditRow,
@@ -55,6 +57,13 @@ class Writing:
         if identity is None:
             raise GalleryError(f"nobody is enrolled as {name!r}; see: facerec gallery list")
         return identity
+
+    def checked(self, vector: Vectors) -> Vectors:
+        """A vector (D,) of the gallery's size, all of whose numbers are finite."""
+        vector, dimensions = np.asarray(vector, np.float32), self.meta.dimensions
+        if vector.shape != (dimensions,) or not np.isfinite(vector).all():
+            raise GalleryError(f"a vector of {vector.shape} or not finite; expected {dimensions} finite numbers")
+        return vector
 
     def change(self) -> None:
         """Count a change, before its moves are remembered."""

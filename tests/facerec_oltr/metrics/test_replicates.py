@@ -11,10 +11,10 @@ from facerec_oltr.metrics.identification import (
     threshold_at_fpir,
     tpir_at_fpir,
 )
-from facerec_oltr.metrics.intervals import draws_by_identity
+from facerec_oltr.metrics.intervals import draws_by_identity, percentile_interval
 from facerec_oltr.metrics.open_set import oscr
 from facerec_oltr.metrics.ranking import auroc
-from facerec_oltr.metrics.replicates import SearchDraws, interval, replicate_searches
+from facerec_oltr.metrics.replicates import SearchDraws, replicate_searches
 
 INF = float("inf")
 TARGETS, CURVE, RANKS = (0.3, 0.1, 0.001), (0.05, 0.5, 1.0), (1, 2, 5)
@@ -100,7 +100,7 @@ def test_without_strangers_nothing_of_theirs_is_measured() -> None:
 
 def test_an_interval_is_that_of_numpy_and_nan_spreads() -> None:
     values = np.arange(101.0)
-    found = interval(7, values)
+    found = percentile_interval(7, values)
     assert (found.estimate, found.low, found.high) == pytest.approx((7, 2.5, 97.5))
     values[3] = np.nan
-    assert np.isnan(interval(7, values).low)
+    assert np.isnan(percentile_interval(7, values).low)
