@@ -71,9 +71,9 @@ def align(source: Path, out: Path, names: Iterable[str]) -> None:
             with zipfile.ZipFile(source / archive) as photos:
                 for path in (name for name in photos.namelist() if name.split("/")[0] in wanted):
                     pixels = decode_rgb(photos.read(path), path)
-                    face = cv2.warpAffine(pixels, similarity(landmarks[path], TEMPLATE), (SIZE, SIZE)).astype(
-                        np.uint8, copy=False
-                    )
+                    onto = similarity(landmarks[path], TEMPLATE)
+                    assert onto is not None, f"{path}: its landmarks lie in one point"
+                    face = cv2.warpAffine(pixels, onto, (SIZE, SIZE)).astype(np.uint8, copy=False)
                     (folder / path).parent.mkdir(exist_ok=True)
                     (folder / path).write_bytes(encode_rgb(face, ".jpg", QUALITY))
 

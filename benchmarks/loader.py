@@ -72,8 +72,9 @@ def _arcface_torch(folder: Path, workers: int, with_cv2: bool = False) -> Work:
 
     _one_thread()
     order: Any = Order()
+    items: Any = FaceItems(folder, with_cv2)
     loader = DataLoader(
-        FaceItems(folder, with_cv2),
+        items,
         B,
         sampler=order,
         num_workers=workers,
@@ -123,7 +124,8 @@ class FaceItems:
     def _with_cv2(self, encoded: bytes) -> np.ndarray:
         import cv2
 
-        return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+        return image
 
 
 # ---- ours

@@ -7,6 +7,7 @@ Memory is the peak of the process above what it had before it opened the file; p
 system shares and takes back at will, are told apart.
 """
 
+import importlib
 import multiprocessing
 import os
 import platform
@@ -125,7 +126,8 @@ def mxnet_cv2(folder: Path) -> Work:
         total = 0
         for key in keys.tolist():
             image = np.frombuffer(unpack(reader.read_idx(key))[1], np.uint8)
-            total += cv2.cvtColor(cv2.imdecode(image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).size
+            pixels: Any = cv2.imdecode(image, cv2.IMREAD_COLOR)
+            total += cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).size
         return total
 
     return work
@@ -197,10 +199,8 @@ def mxnet_reader(folder: Path) -> Any:
 
 def whole_mxnet() -> Any:
     """Import all of mxnet, not `mxnet.recordio` alone."""
-    np.bool = bool  # type: ignore[misc]  # without it `import mxnet` fails since numpy 1.24
-    import mxnet
-
-    return mxnet
+    np.bool = bool  # without it `import mxnet` fails since numpy 1.24
+    return importlib.import_module("mxnet")
 
 
 # ---- measuring
