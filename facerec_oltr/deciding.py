@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from facerec_oltr.errors import ConfigError, DataError, GalleryError
 from facerec_oltr.gallery.gallery import Gallery
@@ -145,6 +144,8 @@ def assign(faces: Sequence[Sequence[Candidate]], threshold: float) -> list[Candi
                 # A face at the threshold itself is accepted too, and worth more than one that is not.
                 gains[row, place[candidate.name]] = max(candidate.score - threshold, np.finfo(np.float32).eps)
                 candidates[row, place[candidate.name]] = candidate
+    from scipy.optimize import linear_sum_assignment  # half a second, for who asks for it alone
+
     for row, column in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
         answers[row] = candidates.get((row, column))
     return answers

@@ -17,7 +17,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,6 +53,8 @@ def fit_weibull(values: Floats) -> tuple[float, float] | None:
     upper = 2 * lower
     while slope(upper) < 0:
         upper *= 2
+    from scipy.optimize import brentq  # half a second, for who fits tails alone
+
     shape = cast(float, brentq(slope, lower, upper))
     return math.exp(top + math.log(np.exp(shape * (x - top)).mean()) / shape), shape
 

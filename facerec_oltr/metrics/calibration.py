@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, norm, rankdata, t
+from scipy.special import betaincinv, ndtri, stdtrit  # scipy.stats takes half a second to import
 
 from facerec_oltr.errors import MetricError
 from facerec_oltr.metrics._scores import checked_scores
@@ -202,7 +202,7 @@ def grown_fpir(fpir: float, identities: int, to: int) -> float:
 def _binomial_bound(accepted: npt.NDArray[np.bool_], effective: float, confidence: float) -> float:
     """Clopper and Pearson's upper bound of a rate, seen in an effective number of trials."""
     hits = float(accepted.mean()) * effective
-    return float(beta.ppf(confidence, hits + 1, effective - hits)) if hits < effective else 1.0
+    return float(betaincinv(hits + 1, effective - hits, confidence)) if hits < effective else 1.0
 
 
 def _effective(maxima: Floats, accepted: npt.NDArray[np.bool_], people: npt.NDArray) -> float:
@@ -217,12 +217,18 @@ def _effective(maxima: Floats, accepted: npt.NDArray[np.bool_], people: npt.NDAr
     if G == 1:
         return 1.0
     rate = float(accepted.mean())
-    deff = max(1.0, _rank_design_effect(rankdata(maxima), who, photos))
+    deff = max(1.0, _rank_design_effect(_ranks(maxima), who, photos))
     if 0 < rate < 1:
         deviations = np.bincount(who, weights=accepted) - rate * photos
         deff = max(deff, G / (G - 1) * float(deviations @ deviations) / (U * rate * (1 - rate)))
-    few = float(t.ppf(0.95, G - 1) / norm.ppf(0.95)) ** 2
+    few = float(stdtrit(G - 1, 0.95) / ndtri(0.95)) ** 2
     return max(1.0, U / (deff * few))
+
+
+def _ranks(scores: Floats) -> Floats:
+    """Ranks from 1, those that are level share the mean of theirs."""
+    _, which, level = np.unique(scores, return_inverse=True, return_counts=True)
+    return (np.cumsum(level) - (level - 1) / 2)[which]
 
 
 def _rank_design_effect(ranks: Floats, who: Ints, photos: Ints) -> float:
