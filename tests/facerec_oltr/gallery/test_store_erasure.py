@@ -78,13 +78,14 @@ def test_no_byte_of_the_erased_is_left(store: SqliteStore):
 
 
 def test_no_page_is_copied_to_a_file_elsewhere(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    # By its own will SQLite keeps more than 64 kB of pages that a statement changes in a nameless file in /var/tmp until
+    # By its own will SQLite keeps pages that a statement changes, above 64 kB in a nameless file in /var/tmp until
     # the transaction ends. A DELETE changes so many in a large gallery, in this one something larger must.
     open_files: list[str] = []
     note = Writing.note
 
     def looked_at(writing: Writing, action: str, facts: Mapping[str, int]) -> AuditEntry:
-        writing.db.execute("UPDATE templates SET quality = quality")
+        for change in ("quality / 2", "quality * 2"):
+            writing.db.execute(f"UPDATE templates SET quality = {change}")
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):  # the folder's own, gone by now
                 open_files.append(str(entry.readlink()))
