@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from facerec_oltr.gallery.index._threads import one_thread
 from facerec_oltr.gallery.records import Vectors
 
 PART = 4  # numbers of a vector that share a centroid
@@ -30,14 +31,8 @@ class Coder:
     def train(cls, vectors: Vectors) -> Self:
         """Find centroids for vectors (n, D); the same ones for the same vectors."""
         quantizer = _quantizer(vectors.shape[1])
-        threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(
-            1
-        )  # so many small steps: on a busy machine threads wait for each other 20 times as long
-        try:
+        with one_thread():  # so many small steps: on a busy machine threads wait for each other 20 times as long
             quantizer.train(_filled(vectors))
-        finally:
-            faiss.omp_set_num_threads(threads)
         return cls(vectors.shape[1], quantizer)
 
     @classmethod
@@ -65,9 +60,9 @@ class Coder:
         faiss.copy_array_to_vector(np.ascontiguousarray(codes).reshape(-1), plain.codes)
         return faiss.IndexPQFastScan(plain)
 
-    def asked(self, probe: Vectors) -> Vectors:
-        """A probe (D,) as that index takes it, (1, D filled up)."""
-        return _filled(probe[None])
+    def asked(self, probes: Vectors) -> Vectors:
+        """Probes (B, D) as that index takes them, (B, D filled up)."""
+        return _filled(probes)
 
 
 def size(dimensions: int) -> int:

@@ -12,6 +12,7 @@ import functools
 import os
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -206,9 +207,11 @@ class Folder:
 
     def sync(self, rows: Rows) -> None:
         """See Place."""
-        for column in rows.columns().values():
-            column.sync()
-        os.fsync(self._head)
+        waits = [column.sync for column in rows.columns().values()]
+        waits.append(lambda: os.fsync(self._head))
+        with ThreadPoolExecutor(len(waits)) as pool:  # side by side a disk is waited for once
+            for wait in [pool.submit(wait) for wait in waits]:
+                wait.result()
 
     def _coder(self, head: Head) -> Coder | None:
         try:

@@ -12,7 +12,7 @@ from facerec_oltr.gallery.index._coder import SAMPLE, Coder
 from facerec_oltr.gallery.index._kind import Kind
 from facerec_oltr.gallery.index._rows import GONE, Rows
 from facerec_oltr.gallery.index._scores import best_of, lengths, single_slack
-from facerec_oltr.gallery.index._threads import side_by_side, threads
+from facerec_oltr.gallery.index._threads import one_thread, side_by_side, threads
 from facerec_oltr.gallery.index.exact import found_by_product
 from facerec_oltr.gallery.records import Ids, Vectors
 
@@ -22,6 +22,10 @@ TRAINED_FROM = 4096  # rows; below, all of them are compared
 _AGAIN = 8  # centroids are trained anew when there are so many times more rows
 _TAIL = 4096  # rows behind the packed ones that are compared exactly rather than packed each time
 _SHARES = 2  # parts that one probe is scanned in, whatever the machine, so that it always finds the same
+_AT_ONCE = 8  # probes that codes are read for at once
+
+Share = tuple[faiss.IndexPQFastScan, Ids]  # with the row of each code
+Near = tuple[Ids, Vectors]  # rows, and their scores as float32 sums them
 
 
 class CompressedIndex(Kind):
@@ -33,7 +37,7 @@ class CompressedIndex(Kind):
         super().__init__(dimensions, rows)
         self._layout = -1  # of the rows as they are packed
         self._end = 0  # packed are rows up to here
-        self._shares: list[tuple[faiss.IndexPQFastScan, Ids]] = []  # with the row of each code
+        self._shares: list[Share] = []
 
     def prepared(self) -> bool:
         """See Kind."""
@@ -49,48 +53,54 @@ class CompressedIndex(Kind):
 
     def _found(self, probes: Vectors, k: int) -> list[tuple[Vectors, Ids]]:
         slack = single_slack(self.dimensions, self.rows.longest, lengths(probes))
-        if self.rows.codes is None or 4 * _SHARES * _candidates(k) > self.rows.count:
+        if self.rows.coder is None or 4 * _SHARES * _candidates(k) > self.rows.count:
             return found_by_product(self, probes, k, slack)
         self._pack()
-        one = len(probes) == 1
-        parts = np.array_split(np.arange(len(probes)), min(len(probes), threads()))
+        asked = self.rows.coder.asked(probes)
+        if len(probes) == 1:  # its shares side by side, else some probes beside others
+            shares = side_by_side(lambda share: self._near(share, probes, asked, k), self._shares)
+            return [self._best(probes[0], [share[0] for share in shares], k, float(slack[0]))]
 
-        def some(part: Ids) -> list[tuple[Vectors, Ids]]:
-            return [self._best(probes[b], k, float(slack[b]), one) for b in part.tolist()]
+        def some(group: Ids) -> list[tuple[Vectors, Ids]]:
+            with one_thread():
+                shares = [self._near(share, probes[group], asked[group], k) for share in self._shares]
+            nears = zip(group.tolist(), *shares, strict=True)
+            return [self._best(probes[b], near, k, float(slack[b])) for b, *near in nears]
 
-        return [answer for answers in side_by_side(some, parts) for answer in answers]
+        groups = -(-len(probes) // min(_AT_ONCE, -(-len(probes) // threads())))
+        answers = side_by_side(some, np.array_split(np.arange(len(probes)), groups))
+        return [answer for group in answers for answer in group]
 
     def _needs_training(self) -> bool:
         return self.rows.live >= max(TRAINED_FROM, _AGAIN * self.rows.trained_on)
 
-    def _best(self, probe: Vectors, k: int, slack: float, alone: bool) -> tuple[Vectors, Ids]:
-        rows, near = self.rows, self._near(probe, k, alone)
-        vectors = rows.vectors[near]
-        rough = vectors @ probe
+    def _best(self, probe: Vectors, nears: list[Near], k: int, slack: float) -> tuple[Vectors, Ids]:
+        """The k best of rows that are near, and of all that are not packed yet."""
+        rows = self.rows
+        tail = self._end + np.flatnonzero(rows.keys[self._end :] != GONE)
+        near, rough = (np.concatenate(part) for part in zip(*nears, self._compared(tail, probe), strict=True))
         good = rough >= np.partition(rough, len(rough) - k)[len(rough) - k] - slack
-        scores, which = best_of(np.flatnonzero(good), rows.keys[near], vectors, probe, k)
-        return scores, near[which]
+        return best_of(near[good], rows.keys, rows.vectors, probe, k)
 
-    def _near(self, probe: Vectors, k: int, alone: bool) -> Ids:
-        """The live rows that are best by code in each share, and all that are not packed yet."""
-        coder, keys = self.rows.coder, self.rows.keys
-        assert coder is not None, "codes are made by a coder"
-        asked = coder.asked(probe)
-
-        def of(share: tuple[faiss.IndexPQFastScan, Ids]) -> Ids:
-            index, row = share
-            deep = _candidates(k)
+    def _near(self, share: Share, probes: Vectors, asked: Vectors, k: int) -> list[Near]:
+        """The live rows of a share that are best by code, for each probe."""
+        index, row = share
+        keys, wanted = self.rows.keys, min(_candidates(k), len(row))
+        nears = []
+        for b, found in enumerate(index.search(asked, wanted)[1]):
+            near, deep = row[found], wanted
             while True:
-                deep = min(deep, len(row))
-                near = row[index.search(asked, deep)[1][0]]
                 near = near[keys[near] != GONE]  # erased since they were packed
-                if len(near) >= _candidates(k) or deep == len(row):
-                    return near
-                deep *= 2
+                if len(near) >= wanted or deep == len(row):
+                    break
+                deep = min(2 * deep, len(row))
+                near = row[index.search(asked[b : b + 1], deep)[1][0]]
+            nears.append(self._compared(near, probes[b]))
+        return nears
 
-        near = side_by_side(of, self._shares) if alone else [of(share) for share in self._shares]
-        tail = self._end + np.flatnonzero(keys[self._end :] != GONE)
-        return np.concatenate([*near, tail])
+    def _compared(self, near: Ids, probe: Vectors) -> Near:
+        # Not by BLAS, whose threads would wait for those of another probe.
+        return near, np.einsum("nd,d->n", self.rows.vectors[near], probe)
 
     def _pack(self) -> None:
         """The codes as the scan wants them, made anew when rows have moved or many have come."""

@@ -59,6 +59,7 @@ def open_file(path: Path, *, readonly: bool, now: str) -> sqlite3.Connection:
                 raise GalleryError("an SQLite file, but not a gallery; give the file that facerec enroll made")
             if not readonly:
                 migrate(connection, now=now)
+                _keep_from_disk(connection)
             elif (version := version_of(connection)) < len(MIGRATIONS):
                 raise GalleryError(
                     f"of version {version}, and opened for reading only it cannot be migrated to {len(MIGRATIONS)}; "
@@ -113,6 +114,23 @@ def transaction(connection: sqlite3.Connection, kind: str, path: Path) -> Iterat
 def flush_journal(connection: sqlite3.Connection) -> bool:
     """Take the journal into the file and empty it; False where another process' reading or writing forbids it now."""
     return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+def write_anew(connection: sqlite3.Connection) -> None:
+    """Write the whole file anew, by way of a copy that is too large for memory."""
+    connection.execute("PRAGMA temp_store = FILE")
+    try:
+        connection.execute("VACUUM")
+    finally:
+        _keep_from_disk(connection)
+
+
+def _keep_from_disk(connection: sqlite3.Connection) -> None:
+    """Before a statement that may fail halfway SQLite saves the pages that it changes, faces among them, to a file.
+
+    The file lies in /var/tmp or a folder like it, out of reach of erasure; and it takes longer than memory.
+    """
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 @contextmanager

@@ -12,31 +12,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facerec_oltr.gallery.store.connection import flush_journal
+from facerec_oltr.gallery.store.connection import flush_journal, write_anew
 from facerec_oltr.gallery.store.rejecting import negatives_by_photos, negatives_of
-from facerec_oltr.gallery.store.rows import BackupRow, IdentityRow, NegativeRow, TemplateRow, read
+from facerec_oltr.gallery.store.rows import BackupRow, NegativeRow, TemplateRow, read
 from facerec_oltr.gallery.store.traces import SHORTEST, Needles
 from facerec_oltr.gallery.store.writing import Writing
 
 _PATIENCE = 10.0  # seconds that readers in other processes are given to end
-_PIECE = 64  # bytes of a vector that are looked for as one, so that a part of it that was left is found
+_PIECE = 64  # bytes of a vector that are looked for as one
 _MOST_PIECES = 262_144
 
 
 @dataclass
 class Erased:
-    """What was erased: numbers for the receipt, bytes to look for. Nothing of it is kept."""
+    """What was erased: numbers for the receipt, vectors and texts to look for. Nothing of it is kept."""
 
     identities: list[int] = field(default_factory=list)
     templates: list[int] = field(default_factory=list)
     negatives: list[int] = field(default_factory=list)
-    needles: set[bytes] = field(default_factory=set)
+    vectors: list[bytes] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
 
-    def add(self, text: str | None) -> None:
-        """A text to look for."""
-        raw = (text or "").encode("utf-8")
-        if len(raw) >= SHORTEST:
-            self.needles.add(raw)
+    def needles(self) -> set[bytes]:
+        """The bytes to look for; vectors in pieces, so that a part of one that was left is found."""
+        most = _MOST_PIECES // max(1, len(self.vectors))
+        needles = {raw for text in self.texts if len(raw := (text or "").encode("utf-8")) >= SHORTEST}
+        return needles.union(*(_pieces(vector, most) for vector in self.vectors))
 
 
 def erase_people(writing: Writing, names: Sequence[str]) -> Erased:
@@ -49,32 +50,28 @@ def erase_people(writing: Writing, names: Sequence[str]) -> Erased:
     if not people:
         return erased
     writing.change()
-    pieces = _MOST_PIECES // max(1, sum(_template_count(writing.db, person) for person in people))
     for person in people:
         templates, photos = [], []
         for row in read(writing.db, TemplateRow, "WHERE identity = ? ORDER BY id", (person.id,)):
             templates.append((row.id, row.identity))
             photos.append(row.photo_sha256)
-            erased.needles.update(_pieces(row.vector, pieces))
-            for text in (row.photo_sha256, row.photo_path, row.details):
-                erased.add(text)
+            erased.vectors.append(row.vector)
+            erased.texts += [row.photo_sha256, row.photo_path, row.details]
         writing.remove_templates(templates)
         erase_negatives(writing, erased, [*negatives_of(writing.db, person.id)])
         erase_negatives(writing, erased, negatives_by_photos(writing.db, photos))
         writing.remove_identity(person.id)
         erased.identities.append(person.id)
         erased.templates += [number for number, _ in templates]
-        erased.add(person.name)
-        erased.add(person.consent)
+        erased.texts += [person.name, person.consent]
     return erased
 
 
 def erase_negatives(writing: Writing, erased: Erased, rows: Sequence[NegativeRow]) -> None:
     """Remove faces that are said not to be somebody, in a transaction that writes."""
     for row in rows:
-        erased.needles.update(_pieces(row.vector, _MOST_PIECES // max(1, len(rows))))
-        erased.add(row.photo_sha256)
-        erased.add(row.photo_path)
+        erased.vectors.append(row.vector)
+        erased.texts += [row.photo_sha256, row.photo_path]
     numbers = [row.id for row in rows]
     writing.remove_negatives(numbers)
     erased.negatives += numbers
@@ -124,15 +121,16 @@ def byte_traces(connection: sqlite3.Connection, path: Path, erased: Erased) -> M
     Where any are in the database file, a page was left with the copy of a row that had moved to another page: then the
     file is written anew, which takes as long as copying it, and looked through again.
     """
-    found = _search(connection, path, erased.needles)
+    needles = erased.needles()
+    found = _search(connection, path, needles)
     if not any(found.values()):
         return found
     try:
-        connection.execute("VACUUM")
+        write_anew(connection)
     except sqlite3.OperationalError:  # no space or no quiet: the counts say that something is left
         return found
     empty_journal(connection)
-    return _search(connection, path, erased.needles)
+    return _search(connection, path, needles)
 
 
 def _search(connection: sqlite3.Connection, path: Path, wanted: set[bytes]) -> dict[str, int]:
@@ -164,7 +162,3 @@ def _pieces(vector: bytes, most: int) -> Iterator[bytes]:
         # The end of a short last piece, and bytes that are all the same, are found everywhere.
         if len(piece) >= SHORTEST and len(set(piece)) > 1:
             yield piece
-
-
-def _template_count(db: sqlite3.Connection, person: IdentityRow) -> int:
-    return db.execute("SELECT count(*) FROM templates WHERE identity = ?", (person.id,)).fetchone()[0]

@@ -1,5 +1,8 @@
 """What every kind of index promises, against brute force: in exact fractions, ties included, or double precision."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -172,6 +175,31 @@ def test_compressed_finds_others_where_all_near_ones_were_removed():
     assert index.search(probe, 2)[1].max() < 1500
     index.remove(np.arange(1500))  # packed codes still hold them
     assert index.search(probe, 2)[1][0, 0] == 7999
+
+
+_FORKS = """
+import os, signal, numpy as np
+from facerec_oltr.gallery.index import KINDS
+rng = np.random.default_rng(0)
+index = KINDS["compressed"](32)
+index.add(rng.normal(size=(5000, 32)), np.arange(5000))
+probes = rng.normal(size=(40, 32))
+found = [index.search(probes, 2)[1].tolist(), index.search(probes[:1], 2)[1].tolist()]
+child = os.fork()
+signal.alarm(30)  # a search that hangs ends here
+again = [index.search(probes, 2)[1].tolist(), index.search(probes[:1], 2)[1].tolist()]
+assert again == found
+if child:
+    assert os.waitpid(child, 0)[1] == 0, "the forked process did not find the same"
+"""
+
+
+def test_compressed_searches_on_in_a_forked_process():
+    # OpenMP's threads do not: they were left behind, and are waited for all the same.
+    for threads in ("1", "2"):
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        done = subprocess.run([sys.executable, "-c", _FORKS], env=environment, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()
 
 
 def test_graph_says_how_many_mates_it_loses_and_forgets_removed_ones():

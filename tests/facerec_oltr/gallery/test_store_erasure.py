@@ -2,8 +2,8 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from facerec_oltr.gallery.encryption import Key
-from facerec_oltr.gallery.records import Cohort, NewTemplate, RecordedEmbedder
-from facerec_oltr.gallery.store import SqliteStore, erasure, traces
+from facerec_oltr.gallery.records import AuditEntry, Cohort, NewTemplate, RecordedEmbedder
+from facerec_oltr.gallery.store import SqliteStore, connection, erasure, traces
 from facerec_oltr.gallery.store.traces import Needles
+from facerec_oltr.gallery.store.writing import Writing
 
 D = 512
 EMBEDDER = RecordedEmbedder("pixels", "ab" * 32, D, 8, "pixels")
@@ -74,6 +75,28 @@ def test_no_byte_of_the_erased_is_left(store: SqliteStore):
         assert Path(f"{store.path}-wal").stat().st_size == 0
     assert len(store.people()) == 26
     assert store.check() == []
+
+
+def test_no_page_is_copied_to_a_file_elsewhere(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    # By its own will SQLite keeps pages that a statement changes, above 64 kB in a nameless file in /var/tmp until
+    # the transaction ends. A DELETE changes so many in a large gallery, in this one something larger must.
+    open_files: list[str] = []
+    note = Writing.note
+
+    def looked_at(writing: Writing, action: str, facts: Mapping[str, int]) -> AuditEntry:
+        for change in ("quality / 2", "quality * 2"):
+            writing.db.execute(f"UPDATE templates SET quality = {change}")
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):  # the folder's own, gone by now
+                open_files.append(str(entry.readlink()))
+        return note(writing, action, facts)
+
+    monkeypatch.setattr(Writing, "note", looked_at)
+    store.erase(["person 015"])
+    connection.write_anew(store._connection)  # which takes a file, and gives it back
+    store.erase(["person 019"])
+    assert str(store.path) in open_files
+    assert [name for name in open_files if "etilqs" in name] == []
 
 
 def test_replaced_renamed_and_merged_leave_nothing_behind(store: SqliteStore):
