@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from facerec_oltr.bench.results import ChosenBy, Figure, Point, SearchResult
 from facerec_oltr.metrics.calibration import needed_searches
 from facerec_oltr.metrics.intervals import rule_of_three
+from facerec_oltr.protocols.shots import SIMILAR
 from facerec_oltr.report.bench.choice import COSINE, ENOUGH_LET_IN, HEADLINE, fair_point, key_of, let_in_at, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.plots.gains import gain_of
@@ -12,6 +13,17 @@ from facerec_oltr.report.bench.tables import by_set, chosen_by_strangers, exceed
 from facerec_oltr.report.rules import ENOUGH_PEOPLE
 from facerec_oltr.report.sentences import plural
 
+SIMILAR_TO_PROBE = (
+    f"how many images that the network was trained on are similar to the probe (cosine above {SIMILAR:g}), whoever "
+    "they show"
+)
+BOTH_SHOT_RULES = (
+    "Training images are counted in two ways, which say different things. By true counts a person has those images "
+    "that the network was trained on under that name. By similarity, the rule of OLTR's paper, each probe has the "
+    f"training images whose cosine with it is above {SIMILAR:g}, whoever they show: another model puts it into another "
+    "group. Where the enrolled images were trained on themselves, they count too, and a probe with such an image is "
+    "easy to find."
+)
 _MOST_NAMED = 6
 
 
