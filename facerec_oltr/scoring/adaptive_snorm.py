@@ -24,8 +24,8 @@ from facerec_oltr.scoring._base import (
     Negatives,
     ScoreRule,
     checked_cohort,
-    checked_faces,
     fused_blocks,
+    ordered,
     unit_means,
 )
 
@@ -73,18 +73,18 @@ class AdaptiveSnormConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> AdaptiveSnorm:
         """Compare every identity with the cohort; negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        cohort = checked_cohort(cohort, gallery, self.kind, self.least_people)
+        enrolled = ordered(gallery)
+        cohort = checked_cohort(cohort, enrolled, self.kind, self.least_people)
         others = unit_means(cohort.vectors, cohort.people)
         if len(others) < self.top:
             raise DataError(
                 f"{self.kind}: asks for the nearest {self.top} of {len(others)} people in the cohort; lower top"
             )
-        identities = np.unique(gallery.identities)
+        identities = enrolled.identities
         means, deviations = np.empty(len(identities)), np.empty(len(identities))
-        for rows, cosines in fused_blocks(gallery, others):
+        for rows, cosines in fused_blocks(enrolled, others):
             means[rows], deviations[rows] = highest(cosines, self.top)
-        return AdaptiveSnorm(identities, gallery.vectors.shape[1], self.top, others, means, deviations)
+        return AdaptiveSnorm(identities, enrolled.dimensions, self.top, others, means, deviations)
 
 
 def highest(cosines: np.ndarray, top: int) -> tuple[Floats, Floats]:
