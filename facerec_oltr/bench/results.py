@@ -234,7 +234,7 @@ class BenchResult:
         seed: of the replicates.
         rules: what every name of a rule stands for: its kind and all of its options.
         sizes: of galleries, as they were asked for; none where nobody asked.
-        versions: of the software that decides a figure.
+        versions: of the software that decides a figure; `code` is the fingerprint of its source files.
     """
 
     models: dict[str, ModelFacts]

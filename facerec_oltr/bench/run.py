@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facerec_oltr.bench.cells import Cell, Cells
+from facerec_oltr.bench.code import code_fingerprint
 from facerec_oltr.bench.feature_file import FeatureFile
 from facerec_oltr.bench.features import Features, embed_into, store_facts
 from facerec_oltr.bench.figures import Choices
@@ -98,7 +99,8 @@ def empty_result(protocols: Sequence[BenchProtocol], models: Sequence[BenchModel
         asked.seed,
         rules={name: rule.model_dump(mode="json") for name, rule in asked.rules.items()},
         sizes=tuple(sorted(asked.sizes)),
-        versions={name: version(name) for name in ("facerec-oltr", "numpy", "scipy")},
+        versions={name: version(name) for name in ("facerec-oltr", "numpy", "scipy")}
+        | {"code": code_fingerprint()[:16]},
     )
 
 
