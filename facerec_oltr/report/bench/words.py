@@ -59,9 +59,7 @@ def behind(searches: Sequence[SearchResult]) -> list[str]:
         if len(sets) == 1:
             sentences.append(f"{names}: {'; '.join([enrolled, *_strangers(sets[0])])}.")
             continue
-        sentences.append(
-            f"{names}: {enrolled}."
-        )  # said once, as sets that differ in their strangers only have it alike
+        sentences.append(f"{names}: {enrolled}.")  # once, for sets that differ in their strangers only
         sentences += [f"{one.search_set}: {text}." for one in sets for text in _strangers(one)]
     return sentences
 
@@ -88,7 +86,7 @@ def _enrolled(search: SearchResult) -> Iterable[str]:
 def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
     """What a protocol's figures at a target say of models, rules and realised FPIRs."""
     of_sets = by_set(searches).items()
-    sentences = _said_once(
+    sentences = said_once(
         {
             name: [*_models(name, of_set, target), *_rules(name, of_set, target), *_realised(name, of_set, target)]
             for name, of_set in of_sets
@@ -126,10 +124,10 @@ def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> lis
                 f"{name} rests on {' and '.join(few)}: with fewer than {ENOUGH_PEOPLE} the intervals are too narrow, "
                 "and no difference should be believed."
             )
-    return [*_said_once(of_sets), *_failed(searches), *_candidates(searches)]
+    return [*said_once(of_sets), *_failed(searches), *_candidates(searches)]
 
 
-def _said_once(of_sets: Mapping[str, Sequence[str]]) -> list[str]:
+def said_once(of_sets: Mapping[str, Sequence[str]]) -> list[str]:
     """Sentences of search sets; one that is the same of several but for the name in front stands once, with all names.
 
     Sets that share their mated probes and thresholds find the same people.
