@@ -15,5 +15,6 @@ figures       searches → figures with bounds
 pairs         pair sets
 examples      the worst errors
 cells         finished parts, kept one by one
+code          which source files decide a figure, for the cells
 out           the folder of a result
 """

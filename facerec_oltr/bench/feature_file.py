@@ -56,8 +56,13 @@ class FeatureFile:
         digest.update(f"{self._vectors.shape}".encode() + self._vectors.tobytes())
         self.fingerprint = digest.hexdigest()
 
-    def check(self, keys: Sequence[str], protocol: str) -> None:
+    def check(self, keys: Sequence[str], protocol: str, advice: str = "or make them with a model") -> None:
         """Refuse a file that lacks an image.
+
+        Args:
+            keys: of the images.
+            protocol: what names them.
+            advice: what to do but for giving another file.
 
         Raises:
             DataError: which, and how many more.
@@ -66,7 +71,7 @@ class FeatureFile:
             more = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
             raise DataError(
                 f"{self._path}: has no vector of {missing[0]!r}{more}, but {protocol} names it; give the file of these "
-                "images, or make them with a model"
+                f"images, {advice}"
             )
 
     def find(self, keys: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

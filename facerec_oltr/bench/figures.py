@@ -30,9 +30,12 @@ from facerec_oltr.metrics.open_set import oscr
 from facerec_oltr.metrics.ranking import auroc
 from facerec_oltr.metrics.replicates import Replicates, SearchDraws, replicate_searches
 from facerec_oltr.protocols import PARTS, Protocol
-from facerec_oltr.protocols.shots import shot_groups, true_counts
+from facerec_oltr.protocols.shots import ShotRule, shot_groups, true_counts
 
 Flags = npt.NDArray[np.bool_]
+Shots = Mapping[
+    tuple[ShotRule, str], Flags
+]  # masks of mated probes by how the shots were counted, and the group's name
 
 RANKS = (1, 5, 10)
 _MOST_RANKS = 20  # of the curve
@@ -85,7 +88,7 @@ class Measured:
         thresholds: what the strangers chose for each target, then what the calibration people chose, if there are any.
         replicates: of these, in this order.
         curve: the FPIRs of the DET curve.
-        groups: names and masks of the replicates' groups after the first.
+        groups: the replicates' groups after the first.
     """
 
     searches: Searches
@@ -94,7 +97,7 @@ class Measured:
     thresholds: tuple[Threshold, ...]
     replicates: Replicates
     curve: tuple[float, ...]
-    groups: Mapping[str, Flags] = field(default_factory=dict)
+    groups: Shots = field(default_factory=dict)
 
 
 class Measure:
@@ -109,7 +112,7 @@ class Measure:
         self._arena, self._choices = arena, choices
         self._draws: dict[bytes, SearchDraws] = {}
 
-    def measured(self, outcome: Outcome, rows: SetRows, groups: Mapping[str, Flags] | None = None) -> Measured:
+    def measured(self, outcome: Outcome, rows: SetRows, groups: Shots | None = None) -> Measured:
         """Choose the thresholds and measure all replicates.
 
         Args:
@@ -183,7 +186,7 @@ def search_result(
         _curve(np.arange(1.0, known + 1), cmc(searches, known), ranked[:known]),
         _det(measured),
         _histogram(searches),
-        tuple(_group(measured, reference, place, name) for place, name in enumerate(measured.groups, 1)),
+        tuple(_group(measured, reference, place, key) for place, key in enumerate(measured.groups, 1)),
         tuple(_size(size, own, cosine) for size, own, cosine in sizes) if len(sizes) > 1 else (),
         candidates,
     )
@@ -205,11 +208,21 @@ def parts_of(protocol: Protocol, search_set: str, failed: Mapping[str, int]) -> 
     return found
 
 
-def shots_of(protocol: Protocol, people: Sequence[str]) -> dict[str, Flags]:
-    """Masks of the shot groups of mated probes by true counts; none where nobody has a training image."""
+def shots_of(protocol: Protocol, people: Sequence[str], similar: Ints | None) -> Shots:
+    """Masks of the shot groups of mated probes, by both rules.
+
+    Args:
+        protocol: which may know how many training images its people have; else there are no groups by true counts.
+        people: (M,) whom each probe shows.
+        similar: (M,) training images similar to each probe; None where nobody compared them.
+    """
     groups = shot_groups(true_counts(people, protocol.training_images))
-    groups = {name: mask for name, mask in groups.items() if mask.any()}
-    return {} if list(groups) == ["zero_shot"] else groups
+    found: dict[tuple[ShotRule, str], Flags] = {}
+    if not groups["zero_shot"].all():
+        found |= {("true_counts", name): mask for name, mask in groups.items() if mask.any()}
+    if similar is not None:
+        found |= {("similarity", name): mask for name, mask in shot_groups(similar).items() if mask.any()}
+    return found
 
 
 def _points(measured: Measured, reference: Measured | None, group: int = 0) -> tuple[Point, ...]:
@@ -259,14 +272,15 @@ def _of_group(measured: Measured, group: int) -> Searches:
     return measured.searches.take(np.flatnonzero(mask), np.arange(len(measured.searches.nonmated_maxima)))
 
 
-def _group(measured: Measured, reference: Measured | None, place: int, name: str) -> Group:
+def _group(measured: Measured, reference: Measured | None, place: int, key: tuple[ShotRule, str]) -> Group:
     people = _people(measured, place)
     return Group(
-        name,
+        key[1],
         people,
-        int(measured.groups[name].sum()),
+        int(measured.groups[key].sum()),
         _rate(rank_k(_of_group(measured, place), 1), measured.replicates.ranks[place, 0], people, in_group=True),
         _points(measured, reference, place),
+        key[0],
     )
 
 

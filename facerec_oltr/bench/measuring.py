@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from facerec_oltr.bench.arena import Arena, Enrolled, arenas_of, enter
+import numpy as np
+
+from facerec_oltr.bench.arena import Arena, Enrolled, Ints, arenas_of, enter
 from facerec_oltr.bench.examples import worst_errors
 from facerec_oltr.bench.features import Features, Progress
 from facerec_oltr.bench.figures import Choices, Measure, Measured, SetRows, parts_of, search_result, shots_of
@@ -12,6 +14,7 @@ from facerec_oltr.bench.searches import CANDIDATES, MOST_IDENTITIES, Outcome, Sw
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.columns import Fusion
 from facerec_oltr.protocols import Protocol
+from facerec_oltr.protocols.shots import similar_counts
 from facerec_oltr.scoring import CosineConfig, ScoreRule
 
 _HELD_BYTES = 1 << 29  # of galleries' vectors kept from one rule to the next
@@ -19,11 +22,12 @@ _HELD_BYTES = 1 << 29  # of galleries' vectors kept from one rule to the next
 
 @dataclass(eq=False)
 class _Entered:
-    """An arena with what the cosine found there."""
+    """An arena with what the cosine found there, and the training images (P,) similar to each mated probe."""
 
     arena: Arena
     measure: Measure
     swept: list[Swept]
+    similar: Ints | None
     cosine: dict[str, list[Measured]] = field(default_factory=dict)
 
 
@@ -40,6 +44,8 @@ class Measuring:
         choices: what decides the figures.
         fusion: of an identity's templates.
         sizes: of galleries that were asked for.
+        on_similar: told (training images compared with mated probes, of all); None leaves out the shot groups by
+            similarity, which a protocol that does not list its training images has none of.
     """
 
     def __init__(
@@ -50,12 +56,14 @@ class Measuring:
         choices: Choices,
         fusion: Fusion,
         sizes: Sequence[int],
+        on_similar: Progress | None = None,
     ) -> None:
         self.features = features
         self._protocol, self._model, self._choices = protocol, model, choices
         self._fusion: Fusion = fusion
         self._sizes = sizes
         self._entered: dict[Enrolled, _Entered] = {}
+        self._on_similar, self._similar = on_similar, dict[Enrolled, Ints]()
 
     def searched(
         self, name: str, rule: ScoreRule, depth: int, on_progress: Progress
@@ -99,12 +107,33 @@ class Measuring:
         sizes = self._sizes_of(arena, enrolled)
         deep = max(CANDIDATES, depth) if sizes[-1] > MOST_IDENTITIES else 1
         swept = sweep_arena(arena, sizes, self._fusion, min(deep, arena.identities), on_progress)
-        entered = _Entered(arena, Measure(arena, self._choices), swept)
+        similar = self._similar_to(arena, enrolled, sets)
+        entered = _Entered(arena, Measure(arena, self._choices), swept, similar)
         for search_set in sets:
             rows = SetRows.of(self._protocol, search_set, arena)
             entered.cosine[search_set] = self._measured(entered, [one.outcome for one in swept], rows)
         self._entered[enrolled] = entered
         return entered
+
+    def _similar_to(self, arena: Arena, enrolled: Enrolled, sets: Sequence[str]) -> Ints | None:
+        """How many training images are similar to each probe; 0 of one that failed, or that nobody asks about."""
+        trained_on = self._protocol.trained_on
+        if self._on_similar is None or trained_on is None:
+            return None
+        if enrolled not in self._similar:  # it outlives the arena, for it takes longer than the search
+            names = dict.fromkeys(name for one in sets for name in self._protocol.searches[one].mated)
+            asked = arena.part(tuple(names))
+            asked = asked[~arena.probes.failed[asked]]
+            rows, has_face = self.features.find(trained_on.images)
+            counts = np.zeros(len(arena.probes), np.int64)
+            counts[asked] = similar_counts(
+                arena.probes.vectors[asked],
+                self.features.vectors(),
+                np.sort(rows[has_face]),
+                progress=self._on_similar,
+            )
+            self._similar[enrolled] = counts
+        return self._similar[enrolled]
 
     def _sizes_of(self, arena: Arena, enrolled: Enrolled) -> list[int]:
         """Rising, the whole gallery last: those asked for; else, with distractors, from none of these on."""
@@ -124,7 +153,8 @@ class Measuring:
         for swept, outcome in zip(entered.swept, outcomes, strict=True):
             is_whole = swept.size == arena.identities
             some = rows if is_whole else rows.enrolled_in(arena, swept.size)
-            groups = shots_of(self._protocol, people) if is_whole else {}
+            similar = None if entered.similar is None else entered.similar[rows.mated]
+            groups = shots_of(self._protocol, people, similar) if is_whole else {}
             found.append(entered.measure.measured(outcome, some, groups))
         return found
 

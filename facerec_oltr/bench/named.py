@@ -39,6 +39,11 @@ class BenchProtocol:
         """Of all images that it names, each once."""
         return list(dict.fromkeys(key for templates in self.protocol.lists.values() for key in templates.images))
 
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Keys of the training images; none where it does not list them."""
+        return () if self.protocol.trained_on is None else self.protocol.trained_on.images
+
 
 @dataclass(frozen=True, eq=False)
 class BenchModel:

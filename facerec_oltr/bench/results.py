@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from facerec_oltr.errors import DataError
 from facerec_oltr.metrics.intervals import Interval
+from facerec_oltr.protocols.shots import ShotRule
 from recordio_tools.whole import write_whole
 
 FORMAT = "facerec bench"
@@ -96,6 +97,8 @@ class Group:
         probes: mated ones.
         rank_1: share of them whose own identity comes first.
         points: at the same targets as the whole; for a group of probes with the thresholds of the whole.
+        counted_by: by which rule of ``protocols.shots`` the training images were counted: the person's own, or those
+            similar to the probe, whoever they show. None of a gallery, and in results that knew the first rule only.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Group:
     probes: int
     rank_1: Figure
     points: tuple[Point, ...]
+    counted_by: ShotRule | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ class SearchResult:
         points: every target twice where the protocol has calibration people.
         cmc: x = rank. det: x = FPIR, y = FNIR, rank 1; only the FPIRs that the strangers can show.
         histogram: of scores.
-        shots: by true counts of training images; empty where the protocol does not know them.
+        shots: by true counts of training images where the protocol knows them, then by similarity where it lists
+            them and that was asked for; each group says by which.
         sizes: galleries of rising size, each a part of the next; empty where there is one size.
         candidates: how many of the best identities by cosine the rule looked at; None where it was all.
     """
@@ -200,7 +205,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ProtocolFacts:
-    """What tells one protocol from another, as ``protocols.summary`` and the protocol's manifest have it."""
+    """What tells one protocol from another, as ``protocols.summary`` and the protocol's manifest have it.
+
+    `compared_with` is how many training images the shot groups by similarity rest on; 0 where there are none.
+    """
 
     fingerprint: str
     source_kind: str
@@ -210,6 +218,7 @@ class ProtocolFacts:
     made_by: str
     seed: int | None
     choices: dict[str, Any] = field(default_factory=dict)
+    compared_with: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,7 +234,7 @@ class BenchResult:
         seed: of the replicates.
         rules: what every name of a rule stands for: its kind and all of its options.
         sizes: of galleries, as they were asked for; none where nobody asked.
-        versions: of the software that decides a figure.
+        versions: of the software that decides a figure; `code` is the fingerprint of its source files.
     """
 
     models: dict[str, ModelFacts]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facerec_oltr.bench.cells import Cell, Cells
+from facerec_oltr.bench.code import code_fingerprint
 from facerec_oltr.bench.feature_file import FeatureFile
 from facerec_oltr.bench.features import Features, embed_into, store_facts
 from facerec_oltr.bench.figures import Choices
@@ -41,6 +42,7 @@ class Asked:
         sizes: of galleries, beside the whole one.
         replicates: of the intervals.
         seed: of the replicates, and of the order in which identities join a growing gallery.
+        training_images: embed those of protocols that list them, and group shots by similarity, too.
 
     Raises:
         DataError: a number that means nothing.
@@ -52,6 +54,7 @@ class Asked:
     sizes: tuple[int, ...] = ()
     replicates: int = 1000
     seed: int = 0
+    training_images: bool = True
 
     def __post_init__(self) -> None:
         if not self.targets or not all(0 < target < 1 for target in self.targets):
@@ -89,14 +92,15 @@ def empty_result(protocols: Sequence[BenchProtocol], models: Sequence[BenchModel
     """The result without its figures: all that decides them."""
     return BenchResult(
         {model.facts.name: model.facts for model in models},
-        {one.name: _facts(one.protocol) for one in protocols},
+        {one.name: _facts(one, asked) for one in protocols},
         asked.targets,
         asked.fusion,
         asked.replicates,
         asked.seed,
         rules={name: rule.model_dump(mode="json") for name, rule in asked.rules.items()},
         sizes=tuple(sorted(asked.sizes)),
-        versions={name: version(name) for name in ("facerec-oltr", "numpy", "scipy")},
+        versions={name: version(name) for name in ("facerec-oltr", "numpy", "scipy")}
+        | {"code": code_fingerprint()[:16]},
     )
 
 
@@ -123,7 +127,7 @@ def bench(
     told = told or Told()
     for one in protocols:
         check_rules(one.protocol, asked.rules)
-    _check_images(protocols, models)
+    _check_images(protocols, models, asked)
     result, cells = empty_result(protocols, models, asked), Cells(cache / _CELLS)
     found = [
         cell
@@ -153,7 +157,7 @@ def check_rules(protocol: Protocol, rules: Mapping[str, ScoreRule]) -> None:
             raise DataError(f"{protocol.name}, {name}: {error}") from None
 
 
-def _check_images(protocols: Sequence[BenchProtocol], models: Sequence[BenchModel]) -> None:
+def _check_images(protocols: Sequence[BenchProtocol], models: Sequence[BenchModel], asked: Asked) -> None:
     """Every image that will be asked for is there."""
     for one in protocols:
         if one.images is not None:
@@ -161,6 +165,10 @@ def _check_images(protocols: Sequence[BenchProtocol], models: Sequence[BenchMode
         for model in models:
             if isinstance(model.made_by, FeatureFile):
                 model.made_by.check(one.keys, one.name)
+                if asked.training_images:
+                    model.made_by.check(
+                        one.trained_on, f"the list of training images of {one.name}", "or add --no-training-images"
+                    )
             elif one.images is None:
                 raise DataError(f"{one.name}: {model.facts.name} needs the photos, but no --images was given; add it")
 
@@ -178,7 +186,7 @@ def _cells(
     facts = {
         "protocol": {"name": one.name, "fingerprint": result.protocols[one.name].fingerprint},
         "model": asdict(model.facts),
-        "facerec_oltr": result.versions["facerec-oltr"],
+        "versions": result.versions,
     }
     what = f"{one.name}, {model.facts.name}"
     measuring: Measuring | None = None
@@ -186,13 +194,21 @@ def _cells(
     def begun() -> Measuring:
         nonlocal measuring
         if measuring is None:
-            features = _features(one, model, cache, what, told)
-            measuring = Measuring(one.protocol, model.facts.name, features, asked.choices, asked.fusion, asked.sizes)
+            on_similar = partial(told.progress, f"{what}: comparing with training images")
+            measuring = Measuring(
+                one.protocol,
+                model.facts.name,
+                _features(one, model, asked, cache, told),
+                asked.choices,
+                asked.fusion,
+                asked.sizes,
+                on_similar if asked.training_images else None,
+            )
         return measuring
 
     depth = max(rule.depth for rule in asked.rules.values())
     for name, rule in asked.rules.items() if one.protocol.searches else ():
-        decided_by = facts | _decides(name, asked)
+        decided_by = facts | _decides(name, asked) | {"compared_with": result.protocols[one.name].compared_with}
         cell = cells.read(decided_by)
         if cell is None:
             told_of = partial(told.progress, f"{what}, {name}")
@@ -223,8 +239,8 @@ def _decides(name: str, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _features(one: BenchProtocol, model: BenchModel, cache: Path, what: str, told: Told) -> Features:
-    made_by = model.made_by
+def _features(one: BenchProtocol, model: BenchModel, asked: Asked, cache: Path, told: Told) -> Features:
+    made_by, what = model.made_by, f"{one.name}, {model.facts.name}"
     if isinstance(made_by, FeatureFile):
         return made_by
     assert one.images is not None, "checked before anything is begun"
@@ -232,11 +248,17 @@ def _features(one: BenchProtocol, model: BenchModel, cache: Path, what: str, tol
     with FeatureStore.open(
         cache, facts, lambda folder: told.words(f"{folder}: another process adds to it; waiting until it has ended")
     ) as store:
-        if missing := store.missing(one.keys):
+        trained_on = one.trained_on if asked.training_images else ()
+        if missing := store.missing([*one.keys, *trained_on]):
+            if more := len(missing) - len(store.missing(one.keys)):
+                told.words(
+                    f"{what}: of {len(missing):,} images to embed {more:,} are training images, for shot groups by "
+                    "similarity; --no-training-images leaves them out"
+                )
             embed_into(
                 store,
                 made_by,
-                one.keys,
+                [*one.keys, *trained_on],
                 image_reader(one.protocol, one.images),
                 on_progress=lambda done, total: told.progress(f"{what}: embedding", done, total),
                 on_unreadable=lambda reason: told.words(f"left out: {reason}"),
@@ -247,7 +269,8 @@ def _features(one: BenchProtocol, model: BenchModel, cache: Path, what: str, tol
     return store
 
 
-def _facts(protocol: Protocol) -> ProtocolFacts:
+def _facts(one: BenchProtocol, asked: Asked) -> ProtocolFacts:
+    protocol = one.protocol
     people = {person for templates in protocol.lists.values() for person in templates.people} - {""}
     images = {key for templates in protocol.lists.values() for key in templates.images}
     return ProtocolFacts(
@@ -259,6 +282,7 @@ def _facts(protocol: Protocol) -> ProtocolFacts:
         protocol.made_by,
         protocol.seed,
         dict(protocol.choices),
+        len(one.trained_on) if asked.training_images else 0,
     )
 
 

@@ -119,14 +119,15 @@ def search_by_rule(rule: ScoreRule, arena: Arena, swept: Swept, calibration: Int
     cohort = calibration[alive[calibration]]
     vectors, people = arena.probes.vectors, arena.people
     outcome = _nothing(len(arena.probes), swept.size)
-    for fold, rest in cohort_folds(rule, people[cohort]):
-        others = cohort[rest]
-        fitted = rule.fit(search.faces, cohort_of(rule, vectors[others], people[others]))
-        search.run(fitted, cohort[fold], outcome)
-    rows = np.setdiff1d(np.flatnonzero(alive), cohort)
+    rows = np.flatnonzero(alive)
+    if rule.needs_cohort:
+        rows = np.setdiff1d(rows, cohort)
+        for fold, rest in cohort_folds(rule, people[cohort]):
+            others = cohort[rest]
+            # Not kept by a name: of a large gallery two fitted rules would be held at once.
+            search.run(rule.fit(search.faces, cohort_of(rule, vectors[others], people[others])), cohort[fold], outcome)
     if len(rows):
-        fitted = rule.fit(search.faces, cohort_of(rule, vectors[cohort], people[cohort]))
-        search.run(fitted, rows, outcome)
+        search.run(rule.fit(search.faces, cohort_of(rule, vectors[cohort], people[cohort])), rows, outcome)
     return replace(outcome, candidates=search.candidates)
 
 
@@ -138,7 +139,7 @@ class _RuleSearch:
         self._templates = enrolled[np.argsort(arena.owners[enrolled], kind="stable")]
         self._arena, self._swept = arena, swept
         self._fusion: Fusion = fusion
-        self.faces = GalleryFaces(arena.gallery.vectors[self._templates], arena.owners[self._templates], fusion)
+        self.faces = GalleryFaces(arena.gallery.vectors, arena.owners[self._templates], fusion, self._templates)
         self.candidates = None if swept.size <= MOST_IDENTITIES else min(depth, swept.positions.shape[1])
 
     def run(self, fitted: FittedRule, rows: Ints, outcome: Outcome) -> None:
@@ -158,7 +159,7 @@ class _RuleSearch:
     @cached_property
     def _columns(self) -> Floats:
         """What a product compares with: all templates (D, T), or the mean of each identity's (D, N)."""
-        vectors = self.faces.vectors
+        vectors = self._arena.gallery.vectors[self._templates]
         if self._fusion == "mean":
             block = self._gallery.block(np.arange(self._swept.size))
             vectors = block.vectors[np.argsort(block.positions)]

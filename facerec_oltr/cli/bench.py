@@ -10,10 +10,11 @@ import typer
 from recordio_tools.door import data, progress_bar, say
 
 if TYPE_CHECKING:
-    from facerec_oltr.bench.results import BenchResult, Figure, PairResult, SearchResult
+    from facerec_oltr.bench.results import BenchResult, Figure, Group, PairResult, SearchResult
     from facerec_oltr.metrics.columns import Fusion
 
 _TOO_FEW = "*"
+_LEAST_WIDTH = 11  # of a column of words that have as many letters
 
 
 def bench(
@@ -50,6 +51,10 @@ def bench(
         str, typer.Option(help="Sizes of galleries too, such as: 100,1000.", show_default="by powers of ten")
     ] = "",
     replicates: Annotated[int, typer.Option(help="Of the intervals.")] = 1000,
+    training_images: Annotated[
+        bool,
+        typer.Option(help="Embed a protocol's training images too, where it lists them: shot groups by similarity."),
+    ] = True,
     cache: Annotated[
         Path | None, typer.Option(help="Keeps vectors and finished parts.", show_default="OUT.cache")
     ] = None,
@@ -71,6 +76,7 @@ def bench(
         cast("Fusion", fusion),
         _numbers(sizes, int, "--sizes", "100,1000"),
         replicates,
+        training_images=training_images,
     )
     opened = open_models(models, detector)
     with progress_bar("reading photos") as progress:
@@ -120,6 +126,10 @@ def print_tables(result: "BenchResult") -> None:
         _print(
             "1:N, % [95 %]; below the TPIR the FPIR as it came out", ("search set", "model", "scores"), rows, targets
         )
+        shots = [cells for one in result.searches for cells in _shot_cells(result, one)]
+        if shots:
+            heads = ("search set", "model", "scores", "counted by", "shots", "people", "probes")
+            _print("1:N by number of training images, % [95 %]", heads, shots, targets)
         if any(_TOO_FEW in cell for row in rows for cell in row):
             say(f"{_TOO_FEW} fewer searches chose the threshold than can show such an FPIR")
     if result.pairs:
@@ -136,8 +146,9 @@ def _print(
     from facerec_oltr.cli._console import console
 
     table = Table(title=title, title_justify="left")
-    for heading in words:
-        table.add_column(heading, overflow="fold")
+    for place, heading in enumerate(words):
+        longest = max(len(row[place]) for row in rows)
+        table.add_column(heading, overflow="fold", min_width=max(len(heading), min(longest, _LEAST_WIDTH)))
     for heading in [rank] * bool(rank) + numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -161,8 +172,18 @@ def _pair_cells(one: "PairResult") -> tuple[str, ...]:
     return accuracy, f"{100 * one.eer:.2f}", *tars
 
 
-def _at(one: "SearchResult", target: float) -> str:
-    point = one.point(target) or one.point(target, "strangers")
+def _shot_cells(result: "BenchResult", one: "SearchResult") -> "Iterator[tuple[str, ...]]":
+    """A row for each shot group, each named with the rule that made it."""
+    whose = _set_name(result, one.protocol, one.search_set), one.model, one.rule
+    for group in one.shots:
+        by, name = (group.counted_by or "true_counts").replace("_", " "), group.name.replace("_", " ")
+        rates = (_at(group, target).partition("\n")[0] for target in result.targets)  # the FPIR is the whole's
+        yield *whose, by, name, f"{group.people:,}", f"{group.probes:,}", _bounds(group.rank_1), *rates
+
+
+def _at(one: "SearchResult | Group", target: float) -> str:
+    held = [point for point in one.points if point.target == target]  # what other people chose comes first
+    point = held[0] if held else None
     if point is None or point.threshold is None:
         return "nobody to choose by"
     note = "" if point.measurable else f"{_TOO_FEW} "

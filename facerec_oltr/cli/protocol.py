@@ -154,6 +154,9 @@ def ms1m_lt(
     probes: Annotated[int, typer.Option(help="Most images searched of each trained person; 0 for none.")] = 3,
     distractors: Annotated[float, typer.Option(help="Share of the strangers to enrol as distractors instead.")] = 0.0,
     hashes: Annotated[bool, typer.Option(help="Read the images, and leave out those that occur twice.")] = True,
+    training_images: Annotated[
+        bool, typer.Option(help="List the training images: facerec bench then groups shots by similarity, too.")
+    ] = True,
     seed: Seed = 0,
     force: Force = False,
     as_json: AsJson = False,
@@ -170,6 +173,7 @@ def ms1m_lt(
             distractors=distractors,
             seed=seed,
             with_hashes=hashes,
+            training_images=training_images,
             progress=progress,
         )
     _write(made, out, force, as_json)
@@ -223,6 +227,8 @@ def _tell(protocol: "Protocol", as_json: bool) -> None:
     _print_pairs(facts["pair_sets"])
     if groups := facts["training"]:
         typer.echo("trained people by true counts: " + ", ".join(f"{name} {n:,}" for name, n in groups.items()))
+    if listed := facts["trained_on"]:
+        typer.echo(f"training images, for shot groups by similarity: {listed['images']:,}")
 
 
 def _print_searches(sets: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ Counts = npt.NDArray[np.int64]
 MOST = 2048
 """Bins at most."""
 
-_BITS = 10  # of a place within a bin
-_MAGIC = np.float32(1.5 * 2 ** (23 - _BITS))  # added to a number it leaves it, in units of 2^-_BITS, in the low bits
+_CELLS = 1 << 16  # that 16 bits can number
+_BEYOND = 3e-3  # how far beyond -1 and 1 a score may lie, the lengths of vectors being 1 within ``exact.UNIT``
 
 
 def edges(bins: int) -> npt.NDArray[np.float64]:
@@ -35,19 +35,29 @@ def sure_counts(scores: Vectors, bins: int, slack: float) -> tuple[Counts, Place
     Returns:
         Counts (bins,), and flat places of the scores that lie so near to an edge that a slack may move them over it.
     """
+    spare = 1 + int(np.ceil(_BEYOND * bins / 2))  # bins on either side
+    bits = (_CELLS // (bins + 2 * spare)).bit_length() - 1  # of a place within a bin: its cell
+    # Added to a number, 1.5 times such a power of 2 leaves it, in units of 2^-bits, in the low bits of the sum.
     fine = np.multiply(scores, np.float32(bins / 2))
-    np.maximum(fine, np.float32(-bins), out=fine)
-    np.add(fine, _MAGIC + np.float32(bins / 2), out=fine)  # from the first edge on
-    units = fine.view(np.int32)  # of 2^-_BITS bins, no more than one off by all the roundings
-    units -= _MAGIC.view(np.int32)
-    width = np.int32(np.ceil(slack * bins / 2 * 2**_BITS) + 1)
-    unsure = ((units + width) & np.int32(2**_BITS - 1)) <= 2 * width
-    places = np.flatnonzero(unsure)
-    units >>= _BITS
-    np.clip(units, 0, bins - 1, out=units)
-    flat = units.reshape(-1)
-    counts = np.bincount(flat, minlength=bins) - np.bincount(flat[places], minlength=bins)
-    missing = np.isneginf(scores).reshape(-1)
-    places = places[~missing[places]]
-    counts[0] -= np.count_nonzero(missing) - np.count_nonzero(missing[np.flatnonzero(unsure)])
-    return counts, places
+    np.add(fine, np.float32(1.5 * 2 ** (23 - bits) + bins / 2 + spare), out=fine)
+    cells = fine.view(np.uint32).astype(np.uint16).reshape(-1)  # one off by all the roundings; 0 of -inf
+    counts = _by_bin(np.bincount(cells, minlength=bins + 2 * spare << bits), bits, spare)
+    width = int(np.ceil(slack * bins / 2 * 2**bits)) + 1
+    if 2 * width + 1 >= 1 << bits:
+        near = np.arange(len(cells))
+    else:
+        near = np.flatnonzero(((cells + np.uint16(width)) & np.uint16((1 << bits) - 1)) <= np.uint16(2 * width))
+    counts -= _by_bin(np.bincount(cells[near], minlength=bins + 2 * spare << bits), bits, spare)
+    near = near[~np.isneginf(scores.reshape(-1)[near])]
+    place = (scores.reshape(-1)[near].astype(np.float64) + 1) * (bins / 2)
+    unsure = np.abs(place - np.rint(place)) <= slack * bins / 2 + 1e-9
+    sure = np.clip(np.floor(place[~unsure]).astype(np.int64), 0, bins - 1)
+    return counts + np.bincount(sure, minlength=bins), near[unsure]
+
+
+def _by_bin(cells: Counts, bits: int, spare: int) -> Counts:
+    """Counts of cells as those of bins, what lies beyond added to the first and the last."""
+    counts = cells.reshape(-1, 1 << bits).sum(axis=1)
+    counts[spare] += counts[:spare].sum()
+    counts[-spare - 1] += counts[len(counts) - spare :].sum()
+    return counts[spare : len(counts) - spare]

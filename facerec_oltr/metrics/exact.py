@@ -4,6 +4,8 @@ The score of two vectors is their dot product in double precision, rounded to fl
 alone; a float32 matrix product depends on how a library cuts it into blocks and threads, too.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,7 @@ Vectors = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 
 UNIT = 1e-3  # how far from 1 the length of a vector may be
+_RUN = 8  # pairs of one left vector on average from which on they are worth a product of their own
 _PAIRS = 256  # multiplied at once: their vectors stay in the cache, and their memory with the process
 _ROUNDING = 2.0**-24  # of float32
 
@@ -25,9 +28,34 @@ def dot_scores(left: Vectors, right: Vectors) -> Vectors:
 
 def exact_scores(left: Vectors, which: Places, right: Vectors, other: Places) -> Vectors:
     """Scores (n,) of the rows ``left[which]`` and ``right[other]``, pair by pair."""
+    starts = np.flatnonzero(np.diff(which, prepend=-1))
+    if len(which) >= _RUN * len(starts):
+        return _scores_of_runs(left, which, right, other, starts)
     scores = np.empty(len(which), np.float32)
     for start in range(0, len(which), _PAIRS):
         some = slice(start, start + _PAIRS)
+        scores[some] = dot_scores(left[which[some]], right[other[some]])
+    return scores
+
+
+def _scores_of_runs(left: Vectors, which: Places, right: Vectors, other: Places, starts: Places) -> Vectors:
+    """The same where many pairs after one another share their left vector: four times as fast.
+
+    A product of two float32 numbers is exact in double precision, so that two ways of summing D of them differ by at
+    most 2 γ_D Σ|x_d y_d|, with u = 2^-53. A sum that rounds to the same float32 from that far on either side is the
+    score; the few others, one in some thousands, are summed as ``dot_scores`` does.
+    """
+    sums = np.empty(len(which))
+    for start, end in pairwise([*starts.tolist(), len(which)]):
+        vector = left[which[start]].astype(np.float64)
+        for first in range(start, end, _PAIRS):
+            some = slice(first, min(first + _PAIRS, end))
+            sums[some] = right[other[some]].astype(np.float64) @ vector
+    scores = sums.astype(np.float32)
+    gap = 4 * left.shape[1] * 2.0**-53  # Σ|x_d y_d| is at most 1.01, the vectors being of length 1 within UNIT
+    unsure = np.flatnonzero((sums - gap).astype(np.float32) != (sums + gap).astype(np.float32))
+    for start in range(0, len(unsure), _PAIRS):
+        some = unsure[start : start + _PAIRS]
         scores[some] = dot_scores(left[which[some]], right[other[some]])
     return scores
 

@@ -6,6 +6,7 @@ same bytes under another; a photo under two people's names is wrong for one of t
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from facerec_oltr.protocols.templates import TemplateList
 
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a list, a search set and a pair set may be called: lists are names of files."""
-RESERVED = frozenset({"training"})
+RESERVED = frozenset({"training", "trained_on"})
 _BREAK = re.compile("[\t\n\r]")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -63,6 +64,8 @@ def check_protocol(protocol: Protocol, folder: Path | None = None) -> Protocol:
                 f"{subject}: the trained person {person!r} has {images} images, expected a name without tab or line "
                 "break and one image or more"
             )
+    if protocol.trained_on is not None:
+        _check_trained_on(protocol, protocol.trained_on, where("trained_on"))
     for name, pairs in protocol.pairs.items():
         check_pairs(pairs, protocol.joined(pairs.lists), f"{subject}: pair set {name}")
     return protocol
@@ -149,6 +152,37 @@ def _check_between(lists: Mapping[str, TemplateList], where: Where) -> None:
                             f"{place}: image {image!r} has the same content as {other!r} of list {other_list}, "
                             "expected each photo once; leave one of them out"
                         )
+
+
+def _check_trained_on(protocol: Protocol, trained_on: TemplateList, where: str) -> None:
+    """As many images of each person as are said, and none of them searched."""
+    _check_list(trained_on, where)
+    counts = Counter(trained_on.people)
+    if protocol.training_images and counts != protocol.training_images:
+        astray = counts.keys() ^ protocol.training_images.keys()
+        person = min(astray or (one for one in counts if counts[one] != protocol.training_images[one]))
+        raise DataError(
+            f"{where}: has {counts[person]:,} images of {person!r}, but that person's training images are counted as "
+            f"{protocol.training_images.get(person, 0):,}, expected as many; make the protocol anew"
+        )
+    whose = dict(zip(trained_on.images, trained_on.people, strict=True))
+    searched = dict.fromkeys(
+        name for parts in protocol.searches.values() for name in (*parts.mated, *parts.strangers, *parts.calibration)
+    )
+    for name, templates in protocol.lists.items():
+        for owner, image in zip(templates.owners.tolist(), templates.images, strict=True):
+            if image not in whose:
+                continue
+            if name in searched:
+                raise DataError(
+                    f"{where}: image {image!r} was trained on, and is searched in list {name}, expected one of both; "
+                    "leave it out there"
+                )
+            if whose[image] != templates.people[owner]:
+                raise DataError(
+                    f"{where}: image {image!r} is of {whose[image] or UNKNOWN!r}, but of "
+                    f"{templates.people[owner] or UNKNOWN!r} in list {name}, expected one person; correct one of them"
+                )
 
 
 def _some(names: set[str]) -> str:

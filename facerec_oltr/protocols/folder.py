@@ -4,7 +4,8 @@
                       which part in each set, counts, and a fingerprint of it all
     NAME.tsv          a list of templates
     NAME.pairs.tsv    a pair set
-    training.tsv      the trained people's images, where they are known
+    training.tsv      how many images each trained person was trained on, where that is known
+    trained_on.tsv    these images as a list, where they are told
 
 A manifest written by hand may leave out counts and fingerprint; what it says is compared.
 """
@@ -34,7 +35,7 @@ from recordio_tools.whole import whole_folder
 FORMAT = "facerec protocol"
 VERSION = 1
 MANIFEST = "manifest.json"
-TRAINING = "training.tsv"
+TRAINING, TRAINED_ON = "training.tsv", "trained_on.tsv"
 _COUNTED = ("lists", "pair_sets")
 
 
@@ -104,6 +105,7 @@ def read_protocol(folder: str | Path) -> Protocol:
             raise DataError(f"{place}: names the list {name!r}, expected the name of a file beside it")
     lists = {name: read_templates(folder / f"{name}.tsv") for name in names}
     training = read_training(folder / TRAINING) if "training" in manifest else {}
+    trained_on = read_templates(folder / TRAINED_ON) if "trained_on" in manifest else None
     protocol = Protocol(
         title,
         source,
@@ -114,6 +116,7 @@ def read_protocol(folder: str | Path) -> Protocol:
         str(manifest.get("made_by", "")),
         seed,
         choices,
+        trained_on,
     )
     check_protocol(protocol, folder)
     _compare(protocol, manifest, place)
@@ -144,6 +147,8 @@ def _files(protocol: Protocol) -> Iterator[tuple[str, Iterator[bytes]]]:
         yield f"{name}.pairs.tsv", pair_lines(pairs, members)
     if protocol.training_images:
         yield TRAINING, training_lines(protocol.training_images)
+    if protocol.trained_on is not None:
+        yield TRAINED_ON, template_lines(protocol.trained_on)
 
 
 def _table(protocol: Protocol) -> dict[str, Any]:
@@ -167,6 +172,8 @@ def _table(protocol: Protocol) -> dict[str, Any]:
     if protocol.training_images:
         counts = protocol.training_images
         table["training"] = {"people": len(counts), "images": sum(counts.values())}
+    if protocol.trained_on is not None:
+        table["trained_on"] = protocol.trained_on.counts()
     return table
 
 
@@ -207,8 +214,7 @@ def _compare(protocol: Protocol, manifest: dict[str, Any], place: Path) -> None:
     """What the manifest counts, with what is there; then the fingerprint."""
     table = _table(protocol)
     counted = [(name, table[kind][name], _said(manifest, kind, name)) for kind in _COUNTED for name in table[kind]]
-    if protocol.training_images:
-        counted.append(("training", table["training"], manifest["training"]))
+    counted += [(name, table[name], manifest[name]) for name in ("training", "trained_on") if name in table]
     for name, counts, said in counted:
         for what, count in counts.items():
             if what != "lists" and isinstance(said, dict) and said.get(what, count) != count:
@@ -239,4 +245,4 @@ def _files_of(out: Path) -> frozenset[str]:
         names = {f"{name}.tsv" for name in manifest["lists"]} | {f"{name}.pairs.tsv" for name in manifest["pair_sets"]}
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return frozenset()
-    return frozenset({*names, MANIFEST, TRAINING})
+    return frozenset({*names, MANIFEST, TRAINING, TRAINED_ON})

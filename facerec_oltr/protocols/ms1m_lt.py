@@ -4,7 +4,8 @@ Two search sets, which answer two questions:
 
     open       people never trained on, as the cut's own lists deal them: open_gallery.lst, open_probe.lst,
                open_stranger.lst, open_calibration.lst. OLTR measures so. Its shot groups are by similarity, since none
-               of these people has a training image: see ``shots.similar_counts``.
+               of these people has a training image: see ``shots.similar_counts``. For that the training images are
+               listed, too; they are not read for their hashes.
     trained    people who were trained on: some of their training images are enrolled, and images that the cut left
                out are searched. Its shot groups are by true counts, see ``shots.true_counts``. Strangers and
                calibration are those of `open`.
@@ -44,6 +45,7 @@ def read_ms1m_lt(
     distractors: float = 0.0,
     seed: int = 0,
     with_hashes: bool = True,
+    training_images: bool = True,
     progress: Progress = quiet,
 ) -> Protocol:
     """The protocol of a cut.
@@ -56,6 +58,7 @@ def read_ms1m_lt(
         distractors: the share of the strangers, at least 0 and below 1, who are enrolled as distractors instead.
         seed: of these choices; who is open, and in which part, the cut has dealt.
         with_hashes: read every image of the lists for its hash, and leave out those that occur twice.
+        training_images: list them, for shot groups by similarity.
         progress: called with (images read, images in all).
 
     Raises:
@@ -79,8 +82,9 @@ def read_ms1m_lt(
         enrolled = np.isin(faces.labels[parts["strangers"]], chosen)
         parts["distractors"] = parts["strangers"][enrolled]
         parts["strangers"] = parts["strangers"][~enrolled]
+    kept = _kept_places(FaceSet(cut), faces) if probes or training_images else np.empty(0, np.int64)
     if probes:
-        parts |= _trained(FaceSet(cut), faces, templates, probes, rng)
+        parts |= _trained(kept, faces, templates, probes, rng)
     lists, dropped = _lists(parts, faces, with_hashes, progress)
     names = people_names(faces)
     others = {part: (part,) for part in ("strangers", "calibration")}
@@ -105,6 +109,7 @@ def read_ms1m_lt(
                 "with_hashes": with_hashes,
                 **dropped,
             },
+            trained_on=_trained_on(kept, faces, names) if training_images else None,
         )
     )
 
@@ -163,15 +168,23 @@ def _read_open(path: Path, faces: FaceSet) -> Int64s:
     return places
 
 
-def _trained(kept: FaceSet, faces: FaceSet, templates: int, probes: int, rng: np.random.Generator) -> dict[str, Int64s]:
+def _trained(kept: Int64s, faces: FaceSet, templates: int, probes: int, rng: np.random.Generator) -> dict[str, Int64s]:
     """Training images to enrol and left-out images to search, of people who have both; nothing where nobody has."""
     is_kept = np.zeros(len(faces), bool)
-    is_kept[_kept_places(kept, faces)] = True
+    is_kept[kept] = True
     is_left = np.isin(faces.labels, np.unique(faces.labels[is_kept])) & ~is_kept
     both = np.isin(faces.labels, np.unique(faces.labels[is_left]))
     gallery = _some(np.flatnonzero(is_kept & both), faces.labels, templates, rng)
     mated = _some(np.flatnonzero(is_left), faces.labels, probes, rng)
     return {"trained_gallery": gallery, "trained_mated": mated} if len(mated) else {}
+
+
+def _trained_on(kept: Int64s, faces: FaceSet, names: list[str]) -> TemplateList:
+    """The training images, in the order of the source: it is read so."""
+    places = np.sort(kept)
+    return TemplateList.of_photos(
+        [str(key) for key in faces.keys[places].tolist()], [names[label] for label in faces.labels[places].tolist()]
+    )
 
 
 def _kept_places(kept: FaceSet, faces: FaceSet) -> Int64s:

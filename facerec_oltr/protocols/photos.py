@@ -146,9 +146,10 @@ def find_images(protocol: Protocol, path: str | Path, *, contents: bool = False,
         RecordIOError: a face set is broken.
     """
     path = Path(path)
+    trained_on = () if protocol.trained_on is None else (protocol.trained_on,)  # ahead of lists that may have hashes
     expected = {
         image: digest
-        for templates in protocol.lists.values()
+        for templates in (*trained_on, *protocol.lists.values())
         for image, digest in zip(templates.images, templates.sha256, strict=True)
     }
     if is_face_set(path) != (protocol.source.kind == "face_set"):

@@ -89,6 +89,7 @@ class Protocol:
         searches: the search sets, by name.
         pairs: the pair sets, by name.
         training_images: number of images that each trained person was trained on; empty where nobody's is known.
+        trained_on: the training images themselves, for shot groups by similarity; None where they are not told.
         made_by: the command or function that made it.
         seed: of the draw; None where nothing was drawn.
         choices: what else was chosen, as plain JSON values.
@@ -103,6 +104,7 @@ class Protocol:
     made_by: str = ""
     seed: int | None = None
     choices: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: TemplateList | None = None
 
     def part(self, search: str, part: str) -> TemplateList:
         """The templates that play a part in a search set."""

@@ -9,13 +9,18 @@ similarity depends on the model: two models put the same probe into different gr
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from facerec_oltr.errors import DataError
+from facerec_oltr.metrics.exact import exact_scores, slack
 from facerec_oltr.metrics.shots import shot_bins
 from facerec_oltr.protocols.templates import Int64s
+
+ShotRule = Literal["true_counts", "similarity"]
+RULES: tuple[ShotRule, ...] = ("true_counts", "similarity")
 
 GROUPS = ("many", "few", "one_shot", "zero_shot")
 SIMILAR = 0.7
@@ -46,6 +51,7 @@ def true_counts(people: Sequence[str], training_images: Mapping[str, int]) -> In
 def similar_counts(
     probes: npt.NDArray[np.floating],
     training: npt.NDArray[np.floating],
+    rows: Int64s | None = None,
     *,
     above: float = SIMILAR,
     block_bytes: int = _BLOCK_BYTES,
@@ -53,11 +59,15 @@ def similar_counts(
 ) -> Int64s:
     """(P,) training images whose cosine with each probe is above a number: the second rule.
 
+    A cosine is the exact score of ``metrics.exact``, so that no count depends on the size of a block. It takes P N D
+    multiplications and two blocks of memory.
+
     Args:
         probes: (P, D) of length 1.
         training: (N, D) of length 1, of all training images; may be mapped from a file, and is read once.
+        rows: those of them that count; None for all.
         above: the similarity that counts as alike.
-        block_bytes: of scores held at once.
+        block_bytes: of scores, or of training vectors, held at once.
         progress: called with (training images compared, of all).
 
     Raises:
@@ -70,12 +80,19 @@ def similar_counts(
         )
     _check_lengths(probes, "probe")
     counts = np.zeros(len(probes), np.int64)
-    rows = max(1, block_bytes // max(1, 4 * len(probes)))
-    for start in range(0, len(training), rows):
-        block = np.asarray(training[start : start + rows])
+    margin, total = slack(probes.shape[1]), len(training) if rows is None else len(rows)
+    step = max(1, block_bytes // max(1, 4 * max(probes.shape)))
+    for start in range(0, total, step):
+        some = slice(start, start + step)
+        block = np.asarray(training[some if rows is None else rows[some]])
         _check_lengths(block, "training image", start)
-        counts += np.count_nonzero(probes @ block.T > above, axis=1)
-        progress(start + len(block), len(training))
+        rough = probes @ block.T
+        which, other = np.divmod(np.flatnonzero(rough > above - margin), len(block))
+        unsure = np.flatnonzero(rough[which, other] <= above + margin)
+        scores = exact_scores(probes, which[unsure], block, other[unsure]).astype(np.float64)
+        counts += np.bincount(which, minlength=len(probes))
+        counts -= np.bincount(which[unsure[scores <= above]], minlength=len(probes))
+        progress(start + len(block), total)
     return counts
 
 

@@ -37,4 +37,5 @@ def summarise(protocol: Protocol) -> dict[str, Any]:
         "training": {
             name: int(mask.sum()) for name, mask in shot_groups(trained).items() if name != "zero_shot" and len(trained)
         },
+        "trained_on": None if protocol.trained_on is None else protocol.trained_on.counts(),
     }

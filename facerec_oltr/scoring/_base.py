@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 BLOCK = 1 << 22  # numbers of a block: 32 MB as float64
+_FEW_TIMES = 8  # so many identities a candidate are multiplied as fast as one is picked out
 
 
 class GalleryFaces(NamedTuple):
@@ -25,11 +26,14 @@ class GalleryFaces(NamedTuple):
         vectors: (T, D) of length 1.
         identities: (T,) whose each one is, any numbers.
         fusion: how the cosines that a rule will be given were fused over an identity's templates.
+        rows: (T,) where each template stands in `vectors`, which then may hold others, too; None for their order. So a
+            million templates are neither sorted nor cut out as a copy.
     """
 
     vectors: npt.NDArray[np.floating]
     identities: Ids
     fusion: Literal["max", "mean"] = "max"
+    rows: Ids | None = None
 
 
 class CohortFaces(NamedTuple):
@@ -56,7 +60,56 @@ class Negatives(NamedTuple):
     identities: Ids
 
 
-Faces = TypeVar("Faces", GalleryFaces, CohortFaces, Negatives)
+Faces = TypeVar("Faces", CohortFaces, Negatives)
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedGallery:
+    """A gallery's templates in order of their identities, read some at a time and never copied whole.
+
+    Attributes:
+        vectors: as they were given.
+        rows: (T,) of them, identity after identity.
+        identities: (N,) rising.
+        starts: (N + 1,) where each one's templates begin in `rows`, and T.
+        fusion: as ``GalleryFaces`` has it.
+    """
+
+    vectors: npt.NDArray[np.floating]
+    rows: Ids
+    identities: Ids
+    starts: Ids
+    fusion: Literal["max", "mean"]
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return self.vectors.shape[1]
+
+    @property
+    def numbers(self) -> Ids:
+        """(T,) the identity of each template."""
+        return np.repeat(self.identities, np.diff(self.starts))
+
+    def blocks(self, faces: int) -> Iterator[tuple[slice, slice]]:
+        """Places of some identities, and of their templates in `rows`: about ``BLOCK`` numbers of `faces` a template.
+
+        Never less than an identity.
+        """
+        first = 0
+        while first < len(self.identities):
+            wanted = self.starts[first] + max(1, BLOCK // max(1, faces))
+            last = max(first + 1, int(np.searchsorted(self.starts, wanted, side="right")) - 1)
+            yield slice(first, last), slice(int(self.starts[first]), int(self.starts[last]))
+            first = last
+
+    def unit_means(self) -> npt.NDArray[np.float32]:
+        """(N, D) as ``unit_means``, in float32: in double precision a million are four gigabytes."""
+        means = np.empty((len(self.identities), self.dimensions), np.float32)
+        for some, part in self.blocks(self.dimensions):
+            numbers = np.repeat(np.arange(some.start, some.stop), np.diff(self.starts[some.start : some.stop + 1]))
+            means[some] = unit_means(self.vectors[self.rows[part]], numbers)
+        return means
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +237,25 @@ def checked_faces(faces: Faces, what: str) -> Faces:
     return type(faces)(vectors[order], numbers[order], *faces[2:])
 
 
-def checked_cohort(cohort: CohortFaces | None, gallery: GalleryFaces, rule: str, least_people: int) -> CohortFaces:
+def ordered(gallery: GalleryFaces) -> OrderedGallery:
+    """The gallery in order, if its vectors are finite, with a number each."""
+    vectors, numbers = np.asarray(gallery.vectors), np.asarray(gallery.identities, np.int64)
+    count = len(vectors) if gallery.rows is None else len(gallery.rows)
+    if vectors.ndim != 2 or numbers.shape != (count,) or not vectors.size or not count:
+        raise DataError(
+            f"gallery: found vectors of shape {vectors.shape} and numbers of shape {numbers.shape}, expected (n, D) "
+            "and (n,), at least one"
+        )
+    order = np.argsort(numbers, kind="stable")
+    rows = order if gallery.rows is None else np.asarray(gallery.rows, np.int64)[order]
+    wrong = [rows[some][~np.isfinite(vectors[rows[some]]).all(axis=1)] for some in blocks(count, vectors.shape[1])]
+    if len(broken := np.sort(np.concatenate(wrong))):
+        raise DataError(f"gallery: {len(broken):,} vectors hold NaN or infinity, the first is row {broken[0]:,}")
+    identities, starts = np.unique(numbers[order], return_index=True)
+    return OrderedGallery(vectors, rows, identities, np.append(starts, count), gallery.fusion)
+
+
+def checked_cohort(cohort: CohortFaces | None, gallery: OrderedGallery, rule: str, least_people: int) -> CohortFaces:
     """The cohort in order, if it has enough people and vectors of the gallery's size."""
     people = 0 if cohort is None else len(np.unique(cohort.people))
     if cohort is None or people < least_people:
@@ -193,10 +264,8 @@ def checked_cohort(cohort: CohortFaces | None, gallery: GalleryFaces, rule: str,
             "take cosine, or bring more people who are not enrolled"
         )
     cohort = checked_faces(cohort, "cohort")
-    if cohort.vectors.shape[1] != gallery.vectors.shape[1]:
-        raise DataError(
-            f"found a cohort of {cohort.vectors.shape[1]} dimensions for a gallery of {gallery.vectors.shape[1]}"
-        )
+    if cohort.vectors.shape[1] != gallery.dimensions:
+        raise DataError(f"found a cohort of {cohort.vectors.shape[1]} dimensions for a gallery of {gallery.dimensions}")
     return cohort
 
 
@@ -208,21 +277,33 @@ def unit_means(vectors: npt.NDArray[np.floating], numbers: Ids) -> Floats:
     return sums / np.where(lengths > 0, lengths, 1)
 
 
+def candidate_cosines(probes: Floats, means: npt.NDArray[np.float32], columns: Ids) -> Floats:
+    """Dot products (b, K) of probes (b, D) with the means of their candidates, in double precision.
+
+    With all identities where these are not many more than the candidates, else with the candidates alone.
+    """
+    result = np.empty(columns.shape)
+    if len(means) <= _FEW_TIMES * columns.shape[1]:
+        for some in blocks(len(means), max(means.shape[1], len(probes))):
+            at, inside = columns - some.start, (columns >= some.start) & (columns < some.stop)
+            products = probes @ means[some].astype(np.float64).T
+            found = np.take_along_axis(products, np.clip(at, 0, products.shape[1] - 1), axis=1)
+            np.copyto(result, found, where=inside)
+        return result
+    for row in blocks(len(probes), columns.shape[1] * means.shape[1]):
+        chosen = means[columns[row]].astype(np.float64)
+        result[row] = np.matmul(chosen, probes[row][:, :, None])[:, :, 0]
+    return result
+
+
 def fused_blocks(
-    gallery: GalleryFaces, faces: npt.NDArray[np.floating]
+    gallery: OrderedGallery, faces: npt.NDArray[np.floating]
 ) -> Iterator[tuple[slice, npt.NDArray[np.floating]]]:
     """Cosines (n, F) of some identities with all faces (F, D), fused as the gallery's are, block after block.
 
-    `gallery` must be in order of its identities; the slice says which of them they are.
+    The slice says which of the gallery's identities they are.
     """
-    _, starts = np.unique(gallery.identities, return_index=True)
-    ends = np.append(starts[1:], len(gallery.identities))
-    first = 0
-    while first < len(starts):
-        last = first + 1
-        while last < len(starts) and (ends[last] - starts[first]) * len(faces) <= BLOCK:
-            last += 1
-        part = slice(starts[first], ends[last - 1])
-        fused, _ = fuse_templates(faces @ gallery.vectors[part].T, gallery.identities[part], gallery.fusion)
-        yield slice(first, last), fused.T
-        first = last
+    numbers = gallery.numbers
+    for some, part in gallery.blocks(max(len(faces), gallery.dimensions)):
+        fused, _ = fuse_templates(faces @ gallery.vectors[gallery.rows[part]].T, numbers[part], gallery.fusion)
+        yield some, fused.T

@@ -5,7 +5,9 @@
 μ_g, σ_g are mean and standard deviation (divisor K − 1, as in speechbrain's verification recipe) of identity g's K
 highest cosines with the cohort (the z side), μ_p, σ_p those of the probe (the t side). A person of the cohort counts
 once, as the mean of his faces. Speaker verification takes K of 200 to 400 from cohorts of 1,000 to 5,000 people. With
-100 photos of 10 people it cost a third of all finds on real faces, so a small cohort is refused.
+100 photos of 10 people it cost a third of all finds on real faces, so a small cohort is refused. K is never lowered by
+itself to the people there are: who chooses the threshold is searched with nine tenths of the cohort, and would then be
+scored by another K than the test.
 """
 
 from dataclasses import dataclass
@@ -24,8 +26,8 @@ from facerec_oltr.scoring._base import (
     Negatives,
     ScoreRule,
     checked_cohort,
-    checked_faces,
     fused_blocks,
+    ordered,
     unit_means,
 )
 
@@ -73,18 +75,21 @@ class AdaptiveSnormConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> AdaptiveSnorm:
         """Compare every identity with the cohort; negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        cohort = checked_cohort(cohort, gallery, self.kind, self.least_people)
-        others = unit_means(cohort.vectors, cohort.people)
-        if len(others) < self.top:
+        enrolled = ordered(gallery)
+        people = 0 if cohort is None else len(np.unique(cohort.people))
+        if people < (least := max(self.top, self.least_people)):
             raise DataError(
-                f"{self.kind}: asks for the nearest {self.top} of {len(others)} people in the cohort; lower top"
+                f"{self.kind}: found a cohort of {people:,} people, expected {least:,} or more (top = {self.top:,}, "
+                f"least_people = {self.least_people:,}); bring more people who are not enrolled, or lower both: "
+                f"{self.kind}:top={max(2, people // 2)}:least_people={max(2, people)}"
             )
-        identities = np.unique(gallery.identities)
+        cohort = checked_cohort(cohort, enrolled, self.kind, self.least_people)
+        others = unit_means(cohort.vectors, cohort.people)
+        identities = enrolled.identities
         means, deviations = np.empty(len(identities)), np.empty(len(identities))
-        for rows, cosines in fused_blocks(gallery, others):
+        for rows, cosines in fused_blocks(enrolled, others):
             means[rows], deviations[rows] = highest(cosines, self.top)
-        return AdaptiveSnorm(identities, gallery.vectors.shape[1], self.top, others, means, deviations)
+        return AdaptiveSnorm(identities, enrolled.dimensions, self.top, others, means, deviations)
 
 
 def highest(cosines: np.ndarray, top: int) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from facerec_oltr.scoring._base import (
     CohortFaces,
@@ -19,8 +20,8 @@ from facerec_oltr.scoring._base import (
     Ids,
     Negatives,
     ScoreRule,
-    checked_faces,
-    unit_means,
+    candidate_cosines,
+    ordered,
 )
 
 
@@ -28,15 +29,10 @@ from facerec_oltr.scoring._base import (
 class Centroid(FittedRule):
     """The rule with its means (N, D)."""
 
-    means: Floats
-
-    @property
-    def width(self) -> int:
-        """The cosines with all means."""
-        return max(self.dimensions, len(self.means))
+    means: npt.NDArray[np.float32]
 
     def _scores(self, probes: Floats, columns: Ids, cosines: Floats) -> Floats:
-        return np.take_along_axis(probes @ self.means.T, columns, axis=1)
+        return candidate_cosines(probes, self.means, columns)
 
 
 class CentroidConfig(ScoreRule):
@@ -48,6 +44,6 @@ class CentroidConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> Centroid:
         """Take the means; cohort and negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        means = unit_means(gallery.vectors, gallery.identities)
-        return Centroid(np.unique(gallery.identities), gallery.vectors.shape[1], means)
+        enrolled = ordered(gallery)
+        means = enrolled.unit_means()
+        return Centroid(enrolled.identities, enrolled.dimensions, means)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from facerec_oltr.scoring._base import (
     CohortFaces,
     FittedRule,
@@ -13,7 +11,7 @@ from facerec_oltr.scoring._base import (
     Ids,
     Negatives,
     ScoreRule,
-    checked_faces,
+    ordered,
 )
 
 
@@ -34,5 +32,5 @@ class CosineConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> Cosine:
         """Remember who is enrolled; cohort and negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        return Cosine(np.unique(gallery.identities), gallery.vectors.shape[1])
+        enrolled = ordered(gallery)
+        return Cosine(enrolled.identities, enrolled.dimensions)

@@ -29,8 +29,8 @@ from facerec_oltr.scoring._base import (
     Negatives,
     ScoreRule,
     checked_cohort,
-    checked_faces,
     fused_blocks,
+    ordered,
 )
 from facerec_oltr.weibull import fit_weibull
 
@@ -70,11 +70,11 @@ class ExtremeValueConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> ExtremeValue:
         """Fit every identity; negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        faces, owners = gallery.vectors, gallery.identities
+        enrolled = ordered(gallery)
+        faces, owners = enrolled.vectors[enrolled.rows], enrolled.numbers
         outside = np.empty(0, np.int64)
         if cohort is not None:
-            others = checked_cohort(cohort, gallery, self.kind, 1).vectors
+            others = checked_cohort(cohort, enrolled, self.kind, 1).vectors
             faces, outside = np.concatenate([faces, others]), np.zeros(len(others), np.int64)
         identities, counts = np.unique(owners, return_counts=True)
         if len(faces) - counts.max() < self.tail:
@@ -84,11 +84,11 @@ class ExtremeValueConfig(ScoreRule):
             )
         scale, shape = np.empty(len(identities)), np.empty(len(identities))
         columns = np.searchsorted(identities, owners)
-        for rows, cosines in fused_blocks(gallery, faces):
+        for rows, cosines in fused_blocks(enrolled, faces):
             for column, row in zip(range(rows.start, rows.stop), cosines.astype(np.float64), strict=True):
                 own = np.concatenate([columns == column, outside == 1])
                 scale[column], shape[column] = self._fit(row[~own], identities[column])
-        return ExtremeValue(identities, gallery.vectors.shape[1], scale, shape)
+        return ExtremeValue(identities, enrolled.dimensions, scale, shape)
 
     def _fit(self, cosines: Floats, identity: int) -> tuple[float, float]:
         nearest = 1 - np.partition(cosines, len(cosines) - self.tail)[-self.tail :]

@@ -21,7 +21,7 @@ from facerec_oltr.scoring._base import (
     Ids,
     Negatives,
     ScoreRule,
-    checked_faces,
+    ordered,
 )
 
 
@@ -67,8 +67,8 @@ class NacConfig(ScoreRule):
 
     def fit(self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None) -> Nac:
         """Remember who is enrolled; cohort and negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        identities = np.unique(gallery.identities)
+        enrolled = ordered(gallery)
+        identities = enrolled.identities
         if len(identities) < 2:
             raise DataError(f"{self.kind}: 1 person is enrolled, so nobody competes and every score is 1; enrol more")
-        return Nac(identities, gallery.vectors.shape[1], self.k, self.scale)
+        return Nac(identities, enrolled.dimensions, self.k, self.scale)

@@ -25,6 +25,7 @@ from facerec_oltr.scoring._base import (
     ScoreRule,
     checked_cohort,
     checked_faces,
+    ordered,
 )
 
 
@@ -77,11 +78,11 @@ class NegativeCohortConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> NegativeCohort:
         """Keep the faces; a negative of somebody who is not enrolled is an error."""
-        gallery = checked_faces(gallery, "gallery")
-        identities, D = np.unique(gallery.identities), gallery.vectors.shape[1]
+        enrolled = ordered(gallery)
+        identities, D = enrolled.identities, enrolled.dimensions
         others = np.empty((0, D))
         if self.needs_cohort:
-            others = checked_cohort(cohort, gallery, self.kind, self.least_people).vectors.astype(np.float64)
+            others = checked_cohort(cohort, enrolled, self.kind, self.least_people).vectors.astype(np.float64)
         elif negatives is None:
             raise DataError(f"{self.kind}: found neither negatives nor a weight for a cohort; give one of them")
         if negatives is None:

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
-from scipy.special import softmax
 
 from facerec_oltr.scoring._base import (
     CohortFaces,
@@ -37,8 +37,9 @@ from facerec_oltr.scoring._base import (
     Ids,
     Negatives,
     ScoreRule,
-    checked_faces,
-    unit_means,
+    blocks,
+    candidate_cosines,
+    ordered,
 )
 
 _FLOOR = 1e-6  # the least γ, as the head has it; the authors' code divides by zero on a centroid
@@ -48,25 +49,39 @@ _FLOOR = 1e-6  # the least γ, as the head has it; the authors' code divides by 
 class Reachability(FittedRule):
     """The rule with the memory (N, D)."""
 
-    memory: Floats
+    memory: npt.NDArray[np.float32]
     selector: float
     temperature: float
     reach_scale: float
 
-    @property
-    def width(self) -> int:
-        """The similarities to the whole memory, twice, where they outweigh the vectors."""
-        return max(self.dimensions, 2 * len(self.memory))
-
     def _scores(self, probes: Floats, columns: Ids, cosines: Floats) -> Floats:
-        similarities = probes @ self.memory.T
-        nearest = self.memory[similarities.argmax(axis=1)]  # of centroids of length 1 the nearest is the most similar
-        gamma = np.linalg.norm(probes - nearest, axis=1, keepdims=True).clip(min=_FLOOR)
-        recalled = softmax(self.temperature * similarities, axis=1) @ self.memory
+        nearest, recalled = self._recalled(probes)
+        gamma = np.linalg.norm(probes - self.memory[nearest], axis=1, keepdims=True).clip(min=_FLOOR)
         meta = self.reach_scale / gamma * (probes + self.selector * recalled)
         # n / (1 + n) · (meta · m) / n, without the division by n that fails at 0
-        shares = meta @ self.memory.T / (1 + np.linalg.norm(meta, axis=1, keepdims=True))
-        return np.take_along_axis(shares, columns, axis=1)
+        return candidate_cosines(meta, self.memory, columns) / (1 + np.linalg.norm(meta, axis=1, keepdims=True))
+
+    def _recalled(self, probes: Floats) -> tuple[Ids, Floats]:
+        """The nearest centroid (b,) of each probe, and its v_memory (b, D), some of the memory at a time.
+
+        Of centroids of length 1 the nearest is the most similar. The softmax is summed from the highest similarity so
+        far, and what was summed before shrinks when a higher one comes.
+        """
+        nearest, top = np.zeros(len(probes), np.int64), np.full(len(probes), -np.inf)
+        weights, recalled = np.zeros(len(probes)), np.zeros_like(probes)
+        for some in blocks(len(self.memory), max(self.dimensions, len(probes))):
+            memory = self.memory[some].astype(np.float64)
+            similarities = probes @ memory.T
+            best = similarities.argmax(axis=1)
+            highest = np.take_along_axis(similarities, best[:, None], axis=1)[:, 0]
+            nearest = np.where(highest > top, some.start + best, nearest)
+            highest = np.maximum(highest, top)
+            shrunk = np.exp(self.temperature * (top - highest))
+            shares = np.exp(self.temperature * (similarities - highest[:, None]))
+            weights = weights * shrunk + shares.sum(axis=1)
+            recalled = recalled * shrunk[:, None] + shares @ memory
+            top = highest
+        return nearest, recalled / weights[:, None]
 
 
 class ReachabilityConfig(ScoreRule):
@@ -87,9 +102,7 @@ class ReachabilityConfig(ScoreRule):
         self, gallery: GalleryFaces, cohort: CohortFaces | None = None, negatives: Negatives | None = None
     ) -> Reachability:
         """Take the centroids; cohort and negatives are not read."""
-        gallery = checked_faces(gallery, "gallery")
-        memory = unit_means(gallery.vectors, gallery.identities)
-        identities = np.unique(gallery.identities)
-        return Reachability(
-            identities, gallery.vectors.shape[1], memory, self.selector, self.temperature, self.reach_scale
-        )
+        enrolled = ordered(gallery)
+        memory = enrolled.unit_means()
+        identities = enrolled.identities
+        return Reachability(identities, enrolled.dimensions, memory, self.selector, self.temperature, self.reach_scale)

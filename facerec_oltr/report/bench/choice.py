@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from facerec_oltr.bench.results import Group, Part, Point, SearchResult
 from facerec_oltr.metrics.identification import allowed_searches
+from facerec_oltr.protocols.shots import ShotRule
 from facerec_oltr.report.bench.blocks import plain
 from facerec_oltr.report.bench.style import STYLES, Style
 
@@ -41,6 +42,11 @@ def key_of(search: SearchResult) -> Key:
 def part(search: SearchResult, name: str) -> Part:
     """Who plays a part; nobody where it is not told."""
     return search.parts.get(name, Part(0, 0))
+
+
+def shots_by(search: SearchResult, rule: ShotRule) -> list[Group]:
+    """The shot groups of one rule; results that do not say counted truly."""
+    return [group for group in search.shots if (group.counted_by or "true_counts") == rule]
 
 
 def group_point(group: Group, target: float) -> Point | None:

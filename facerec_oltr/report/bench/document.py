@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facerec_oltr.bench.results import ModelFacts, ProtocolFacts, SearchResult
+from facerec_oltr.protocols.shots import RULES as SHOT_RULES
+from facerec_oltr.protocols.shots import ShotRule
 from facerec_oltr.report.bench.blocks import Block, Bullets, Document, Picture, Section, Table, Text
 from facerec_oltr.report.bench.choice import (
     DRAWN,
@@ -15,6 +17,7 @@ from facerec_oltr.report.bench.choice import (
     lines,
     mean_tpir,
     part,
+    shots_by,
 )
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.photos import Reader, error_photos
@@ -35,7 +38,15 @@ from facerec_oltr.report.bench.tables import (
     per_cent,
     strangers_table,
 )
-from facerec_oltr.report.bench.words import behind, measured, not_shown, reading, shown
+from facerec_oltr.report.bench.words import (
+    BOTH_SHOT_RULES,
+    SIMILAR_TO_PROBE,
+    behind,
+    measured,
+    not_shown,
+    reading,
+    shown,
+)
 
 Drawn = list[tuple[Line, SearchResult]]
 
@@ -162,10 +173,13 @@ def _groups(
         held = _of(drawn, of_set)
         shots, sizes = groups_table(of_set, target, "shots"), groups_table(of_set, target, "sizes")
         if shots is not None:
-            blocks: list[Block] = [shots]
-            if any(search.shots for _, search in held):
-                blocks.insert(0, _shots(held, target, name, f"{place}-{number}"))
-            sections.append(Section(f"{prefix}{name}: by number of training images", tuple(blocks)))
+            blocks: list[Block] = [
+                _shots(held, target, name, rule, f"{place}-{number}")
+                for rule in SHOT_RULES
+                if any(shots_by(search, rule) for _, search in held)
+            ]
+            words = [Text(BOTH_SHOT_RULES)] if len(blocks) > 1 else []
+            sections.append(Section(f"{prefix}{name}: by number of training images", (*words, *blocks, shots)))
         if sizes is not None:
             blocks = [sizes]
             if any(search.sizes for _, search in held):
@@ -174,13 +188,15 @@ def _groups(
     return sections
 
 
-def _shots(held: Drawn, target: float, name: str, ends: str) -> Picture:
+def _shots(held: Drawn, target: float, name: str, rule: ShotRule, ends: str) -> Picture:
+    truly = rule == "true_counts"
+    by = "how many images of them the network was trained on" if truly else SIMILAR_TO_PROBE
     return Picture(
-        f"shots-{ends}",
-        f"TPIR of {name} by number of training images, of {_names(held)}.",
-        f"Enrolled people found at the threshold for FPIR {per_cent(target)}, by how many images of them the network "
-        "was trained on. Bars hold 95 %; the thin lines only lead the eye.",
-        lambda: shots_figure(held, target),
+        f"shots-{ends}" if truly else f"similar-{ends}",
+        f"TPIR of {name} by number of training images, counted by {rule.replace('_', ' ')}, of {_names(held)}.",
+        f"Enrolled people found at the threshold for FPIR {per_cent(target)}, by {by}. Bars hold 95 %; the thin lines "
+        "only lead the eye.",
+        lambda: shots_figure(held, target, rule),
     )
 
 
@@ -280,10 +296,11 @@ def _model_facts(facts: ModelFacts) -> str:
 
 def _protocol_facts(facts: ProtocolFacts) -> str:
     seed = "nothing drawn" if facts.seed is None else f"seed {facts.seed}"
+    compared = f", compared with {facts.compared_with:,} training images" if facts.compared_with else ""
     return (
-        f"{facts.images:,} images of {facts.people:,} people, made by {facts.made_by or NOTHING}, {seed}; choices: "
-        f"{_choices(facts.choices)}; fingerprint {facts.fingerprint}; source: {facts.source_kind.replace('_', ' ')}, "
-        f"fingerprint {facts.source_fingerprint}"
+        f"{facts.images:,} images of {facts.people:,} people{compared}, made by {facts.made_by or NOTHING}, {seed}; "
+        f"choices: {_choices(facts.choices)}; fingerprint {facts.fingerprint}; source: "
+        f"{facts.source_kind.replace('_', ' ')}, fingerprint {facts.source_fingerprint}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from facerec_oltr.bench.results import Figure, PairResult, Point, SearchResult
+from facerec_oltr.bench.results import Figure, Group, PairResult, Point, SearchResult
 from facerec_oltr.report.bench.blocks import Table
 from facerec_oltr.report.bench.choice import Key, fair_point, group_point, key_of, part
 
@@ -239,11 +239,15 @@ def groups_table(searches: Sequence[SearchResult], target: float, which: str) ->
         for group in getattr(search, which):
             point = group_point(group, target)
             tpir, fpir = (None, None) if point is None else (point.tpir, point.fpir)
-            name = f"{int(group.name):,}" if which == "sizes" else group.name.replace("_", " ")
+            name = (f"{int(group.name):,}",) if which == "sizes" else _shot_names(group)
             counts = (f"{group.people:,}", f"{group.probes:,}")
             figures = (rate(group.rank_1), rate(tpir), rate(fpir, digits=2))
-            rows.append((search.model, search.rule, name, *counts, *figures))
-    what = "people in the gallery" if which == "sizes" else "training images"
+            rows.append((search.model, search.rule, *name, *counts, *figures))
+    what = ("people in the gallery",) if which == "sizes" else ("counted by", "training images")
     caption = f"At FPIR {per_cent(target)}, per cent, in brackets 95 %; people and searches are of those looked for."
-    columns = ("model", "rule", what, "people", "searches", "rank-1", "TPIR", "realised FPIR")
-    return Table(caption, (), columns, tuple(rows), names=3)
+    columns = ("model", "rule", *what, "people", "searches", "rank-1", "TPIR", "realised FPIR")
+    return Table(caption, (), columns, tuple(rows), names=2 + len(what))
+
+
+def _shot_names(group: Group) -> tuple[str, str]:
+    return (group.counted_by or "true_counts").replace("_", " "), group.name.replace("_", " ")

@@ -1,10 +1,11 @@
 """What the figures of a benchmark show and do not show, as sentences made from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from facerec_oltr.bench.results import ChosenBy, Figure, Point, SearchResult
 from facerec_oltr.metrics.calibration import needed_searches
 from facerec_oltr.metrics.intervals import rule_of_three
+from facerec_oltr.protocols.shots import SIMILAR
 from facerec_oltr.report.bench.choice import COSINE, ENOUGH_LET_IN, HEADLINE, fair_point, key_of, let_in_at, part
 from facerec_oltr.report.bench.joined import Joined
 from facerec_oltr.report.bench.plots.gains import gain_of
@@ -12,6 +13,17 @@ from facerec_oltr.report.bench.tables import by_set, chosen_by_strangers, exceed
 from facerec_oltr.report.rules import ENOUGH_PEOPLE
 from facerec_oltr.report.sentences import plural
 
+SIMILAR_TO_PROBE = (
+    f"how many images that the network was trained on are similar to the probe (cosine above {SIMILAR:g}), whoever "
+    "they show"
+)
+BOTH_SHOT_RULES = (
+    "Training images are counted in two ways, which say different things. By true counts a person has those images "
+    "that the network was trained on under that name. By similarity, the rule of OLTR's paper, each probe has the "
+    f"training images whose cosine with it is above {SIMILAR:g}, whoever they show: another model puts it into another "
+    "group. Where the enrolled images were trained on themselves, they count too, and a probe with such an image is "
+    "easy to find."
+)
 _MOST_NAMED = 6
 
 
@@ -38,29 +50,48 @@ def measured(joined: Joined) -> str:
 
 def behind(searches: Sequence[SearchResult]) -> list[str]:
     """How many people and searches stand behind the figures of each search set of a protocol."""
-    return [f"{name}: {'; '.join(_behind(of_set[0]))}." for name, of_set in by_set(searches).items()]
+    alike: dict[str, list[SearchResult]] = {}
+    for of_set in by_set(searches).values():
+        alike.setdefault("; ".join(_enrolled(of_set[0])), []).append(of_set[0])
+    sentences = []
+    for enrolled, sets in alike.items():
+        names = ", ".join(search.search_set for search in sets)
+        if len(sets) == 1:
+            sentences.append(f"{names}: {'; '.join([enrolled, *_strangers(sets[0])])}.")
+            continue
+        sentences.append(f"{names}: {enrolled}.")  # once, for sets that differ in their strangers only
+        sentences += [f"{one.search_set}: {text}." for one in sets for text in _strangers(one)]
+    return sentences
 
 
-def _behind(search: SearchResult) -> Iterable[str]:
-    gallery, mated, distractors, strangers, calibration = (
-        part(search, name) for name in ("gallery", "mated", "distractors", "strangers", "calibration")
+def _strangers(search: SearchResult) -> Iterable[str]:
+    strangers = part(search, "strangers")
+    if strangers.templates:
+        yield f"{_searches(strangers.templates)} of {plural(strangers.people, 'stranger')}"
+
+
+def _enrolled(search: SearchResult) -> Iterable[str]:
+    gallery, mated, distractors, calibration = (
+        part(search, name) for name in ("gallery", "mated", "distractors", "calibration")
     )
     yield f"{_people(gallery.people)} enrolled with {plural(gallery.templates, 'template')}"
     if distractors.templates:
         yield f"{plural(distractors.templates, 'distractor')} enrolled beside them, whom nobody looks for"
     of_them = "all of them" if mated.people == gallery.people else f"{mated.people:,} of them"
     yield f"{_searches(mated.templates)} of {of_them}"
-    if strangers.templates:
-        yield f"{_searches(strangers.templates)} of {plural(strangers.people, 'stranger')}"
     if calibration.templates:
         yield f"thresholds chosen by {_searches(calibration.templates)} of {_people(calibration.people, 'other')}"
 
 
 def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
     """What a protocol's figures at a target say of models, rules and realised FPIRs."""
-    sentences = []
-    for name, of_set in by_set(searches).items():
-        sentences += [*_models(name, of_set, target), *_rules(name, of_set, target), *_realised(name, of_set, target)]
+    of_sets = by_set(searches).items()
+    sentences = said_once(
+        {
+            name: [*_models(name, of_set, target), *_rules(name, of_set, target), *_realised(name, of_set, target)]
+            for name, of_set in of_sets
+        }
+    )
     sides = ("calibration", "strangers")
     looked_at = sum(gain_of(search, target, side) is not None for search in searches for side in sides)
     if looked_at > 1:
@@ -74,8 +105,9 @@ def shown(searches: Sequence[SearchResult], target: float) -> list[str]:
 
 def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> list[str]:
     """What the searches of a protocol are too few for, and which figures flatter."""
-    sentences = []
+    of_sets: dict[str, list[str]] = {}
     for name, of_set in by_set(searches).items():
+        sentences = of_sets[name] = []
         mated, strangers = (part(of_set[0], side) for side in ("mated", "strangers"))
         if not strangers.templates:
             sentences.append(f"{name} has no strangers: how many would be let in is not measured there.")
@@ -92,7 +124,21 @@ def not_shown(searches: Sequence[SearchResult], targets: Sequence[float]) -> lis
                 f"{name} rests on {' and '.join(few)}: with fewer than {ENOUGH_PEOPLE} the intervals are too narrow, "
                 "and no difference should be believed."
             )
-    return [*sentences, *_failed(searches), *_candidates(searches)]
+    return [*said_once(of_sets), *_failed(searches), *_candidates(searches)]
+
+
+def said_once(of_sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sentences of search sets; one that is the same of several but for the name in front stands once, with all names.
+
+    Sets that share their mated probes and thresholds find the same people.
+    """
+    names_of: dict[str, list[str]] = {}
+    for name, sentences in of_sets.items():
+        for sentence in sentences:
+            rest = sentence.removeprefix(name)
+            joinable = rest != sentence and rest[:1] in (":", ",")
+            names_of.setdefault(rest if joinable else sentence, []).append(name if joinable else "")
+    return [", ".join(dict.fromkeys(names)) + rest for rest, names in names_of.items()]
 
 
 def reading(joined: Joined, target: float) -> list[str]:

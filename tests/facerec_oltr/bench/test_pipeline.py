@@ -6,7 +6,7 @@ identities join galleries of rising size.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -332,6 +332,42 @@ def test_shot_groups_are_parts_of_the_whole_at_its_thresholds() -> None:
         for point, whole in zip(group.points, found.points, strict=True):
             assert whole.threshold is not None
             check_point(point, chosen, figures["strangers"], whole.threshold, group.people)
+
+
+def test_shot_groups_by_similarity_count_images_like_the_probe() -> None:
+    """By a loop over pairs; those without a face, on either side, are like nothing."""
+    protocol, features = small_world()
+    trained_on = of_people("x", {f"x{n}": 5 for n in range(8)})
+    rng = np.random.default_rng(2)
+    more = np.round(rng.normal(size=(40, 6)))
+    more[::2] = np.round(features.held[rng.integers(0, len(features.held), 20)] * 2)  # some are like those searched
+    more[~np.nan_to_num(more).any(axis=1)] = np.eye(6)[0]
+    more = np.nan_to_num(more, nan=1.0)
+    more = (more / np.linalg.norm(more, axis=1, keepdims=True)).astype(np.float32)
+    faces = rng.random(40) > 0.1
+    more[~faces] = np.nan
+    rows = features.rows | {key: len(features.held) + place for place, key in enumerate(trained_on.images)}
+    both = Held(rows, np.concatenate([features.held, more]), np.concatenate([features.faces, faces]))
+    protocol = check_protocol(replace(protocol, training_images={}, trained_on=trained_on))
+    compared: list[tuple[int, int]] = []
+    choices = Choices(TARGETS, 20, SEED)
+    measuring = Measuring(protocol, MODEL, both, choices, "max", (), lambda *step: compared.append(step))
+    found, _ = measuring.searched("cosine", read_rules("cosine")["cosine"], 1, lambda done, total: None)
+    assert compared[-1] == (int(faces.sum()), int(faces.sum()))
+    counts = []
+    for probe in pooled_slowly(protocol.lists["mated"], both):
+        alive = [] if probe is None else [float(np.float32(probe.astype(float) @ one.astype(float))) for one in more]
+        counts.append(sum(score > 0.7 for score in alive))  # NaN is not above
+    bounds = {"many": (5, 999), "few": (2, 4), "one_shot": (1, 1), "zero_shot": (0, 0)}
+    expected = {name: sum(low <= n <= high for n in counts) for name, (low, high) in bounds.items()}
+    assert min(expected.values()) > 0
+    for result in found:
+        assert {group.counted_by for group in result.shots} == {"similarity"}
+        assert {group.name: group.probes for group in result.shots} == expected
+    without = Measuring(protocol, MODEL, both, choices, "max", ()).searched(
+        "cosine", read_rules("cosine")["cosine"], 1, lambda done, total: None
+    )
+    assert not any(result.shots for result in without[0])
 
 
 def test_where_nobody_is_let_in_the_bound_is_the_rule_of_three_over_people() -> None:

@@ -1,19 +1,24 @@
 """The whole benchmark on small photos: killed and gone on with, asked again, asked for more, and asked wrongly."""
 
+import ast
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import facerec_oltr
 from facerec_oltr.bench import features as features_module
+from facerec_oltr.bench import run as run_module
 from facerec_oltr.bench.cells import Cells
+from facerec_oltr.bench.code import code_fingerprint, deciding_files, fingerprint_of
 from facerec_oltr.bench.measuring import Measuring
 from facerec_oltr.bench.named import BenchProtocol, open_models, open_protocols
 from facerec_oltr.bench.out import check_out, put_result
-from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, Example, read_examples, read_results
+from facerec_oltr.bench.results import EXAMPLES, RESULTS, BenchResult, Example, Figure, read_examples, read_results
 from facerec_oltr.bench.run import Asked, Told, bench, empty_result
 from facerec_oltr.bench.store import FeatureStore
 from facerec_oltr.errors import ConfigError, DataError
@@ -119,6 +124,56 @@ def test_a_second_call_computes_nothing_and_a_larger_one_what_is_new(
     larger = run(people, tmp_path / "more", cache, more)
     assert searched == ["reachability"]
     assert larger.searches[:3] == first.searches
+
+
+def test_changed_code_measures_anew(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A formula that is mended in its file makes other cells: the old ones' numbers are not shown again."""
+    cache, root, package = tmp_path / "cache", tmp_path / "package", Path(facerec_oltr.__file__).parent
+    first = run(people, tmp_path / "first", cache)
+    for file in deciding_files():
+        copy = root / file.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    copies = [root / file.relative_to(package) for file in deciding_files()]
+    assert fingerprint_of(copies, root) == code_fingerprint()
+    formula = root / "metrics/identification.py"
+    formula.write_text(formula.read_text().replace(">=", ">", 1))
+    mended = fingerprint_of(copies, root)
+    assert mended != code_fingerprint()
+
+    searched = Measuring.searched
+
+    def mended_figures(*arguments: Any) -> Any:
+        searches, examples = searched(*arguments)
+        return [replace(one, auroc=Figure(0.25)) for one in searches], examples
+
+    monkeypatch.setattr(Measuring, "searched", mended_figures)
+    assert run(people, tmp_path / "again", cache).searches == first.searches
+    monkeypatch.setattr(run_module, "code_fingerprint", lambda: mended)
+    assert {one.auroc for one in run(people, tmp_path / "mended", cache).searches} == {Figure(0.25)}
+    with pytest.raises(DataError, match=r"holds a result of other choices \(versions\)"):
+        run(people, tmp_path / "first", cache)
+
+
+def test_the_code_that_decides_is_all_that_figures_import() -> None:
+    """Whatever module of the package the measuring imports is among the files, but for what makes or reads vectors."""
+    package = Path(facerec_oltr.__file__).parent
+    deciding = {file.relative_to(package).with_suffix("").as_posix() for file in deciding_files()}
+    vectors = {"embedder", "errors", "models", "faces", "extras"}  # their fingerprints tell them apart
+    left, seen = ["bench/measuring", "bench/pairs", "bench/run"], set[str]()
+    while left:
+        module = left.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        for node in ast.walk(ast.parse((package / f"{module}.py").read_text())):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("facerec_oltr"):
+                continue
+            base = "/".join((node.module or "").split(".")[1:])
+            names = [base, *(f"{base}/{alias.name}" for alias in node.names), f"{base}/__init__"]
+            left += [n for n in names if n and (package / f"{n}.py").is_file() and n.split("/")[0] not in vectors]
+    assert len(seen) > 30
+    assert seen <= deciding, f"not in DECIDING: {sorted(seen - deciding)}"
 
 
 def test_what_is_written_is_read_again(people: Path, tmp_path: Path) -> None:

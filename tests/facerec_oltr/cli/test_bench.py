@@ -1,6 +1,7 @@
 """`facerec bench` as a person meets it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -68,9 +69,14 @@ def test_a_cut_is_benchmarked_and_a_second_call_only_reads(facerec: Command, mad
         ("trained", "centroid"),
     ]
     opened, trained = result.searches[:2]
-    assert not opened.shots  # nobody there was trained on
-    assert {group.name for group in trained.shots} <= {"many", "few", "one_shot"} and trained.shots
-    assert sum(group.probes for group in trained.shots) == trained.parts["mated"].templates
+    assert {group.counted_by for group in opened.shots} == {"similarity"}  # nobody there was trained on
+    for by in ("true_counts", "similarity"):
+        groups = [group for group in trained.shots if group.counted_by == by]
+        assert groups and {group.name for group in groups} <= {"many", "few", "one_shot", "zero_shot"}
+        assert sum(group.probes for group in groups) == trained.parts["mated"].templates
+    assert "similarity" in first.stdout and "true counts" in first.stdout
+    assert re.search(r"of \d+ images to embed \d+ are training images", first.stderr)
+    assert result.protocols["lt"].compared_with == 25
     assert len(opened.sizes) == 2  # the people who are looked for, and all with the distractors
     assert result.protocols["lt"].source_kind == "face_set"
     written = {path.relative_to(tmp_path): path.stat().st_mtime_ns for path in tmp_path.rglob("*.cache/**/*.*")}
@@ -80,6 +86,7 @@ def test_a_cut_is_benchmarked_and_a_second_call_only_reads(facerec: Command, mad
     assert json.loads(second.stdout)["searches"] == json.loads(held)["searches"]
     assert (out / "results.json").read_bytes() == held
     assert {path.relative_to(tmp_path): path.stat().st_mtime_ns for path in tmp_path.rglob("*.cache/**/*.*")} == written
+    fails_with_one_line(facerec(*command, "--no-training-images"), r"holds a result of other choices (protocols)")
     private = facerec(*command, "--no-faces")
     assert private.returncode == 0 and [path.name for path in out.iterdir()] == ["results.json"]
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec_oltr.errors import MetricError
-from facerec_oltr.metrics.exact import slack
+from facerec_oltr.metrics._bins import bin_of, sure_counts
+from facerec_oltr.metrics.exact import dot_scores, exact_scores, slack
 from facerec_oltr.metrics.identification import Searches, fuse_templates, rank_k, threshold_at_fpir
 from facerec_oltr.metrics.sweep import GallerySearches, nested_order, self_matches, sweep
 
@@ -206,6 +207,46 @@ def test_product_is_never_off_by_more_than_the_slack():
         left, right = (unit(np.abs(rng.standard_normal((300, dimensions)))) for _ in range(2))
         true = left.astype(np.float64) @ right.astype(np.float64).T
         assert np.abs((left @ right.T) - true).max() < slack(dimensions) < (dimensions + 40) * 2**-24
+
+
+def test_runs_of_one_vector_are_scored_as_pairs_are():
+    """To the last bit, those included whose sum lies on the middle between two float32 numbers."""
+    rng = np.random.default_rng(4)
+    left, right = (rng.standard_normal((n, 200)).astype(np.float32) for n in (3, 500))
+    left, right = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (left, right))
+    left[0], right[:40] = 0, 0
+    left[0, :2] = right[:40, 0] = 2**-0.5
+    right[:40, 1] = np.float32(2**-0.5) * (np.arange(40) - 20) / 20
+    left[1, 3:] = right[40:80, 3:] = 0
+    left[1, :3] = 0.75, 2**-13, 0
+    right[40:80, :3] = 0.5, 0, 0
+    right[40:80, 1] = 2.0**-13 * (np.arange(40) % 4) / 2  # ties of float32 rounding
+    which = np.repeat(np.arange(3), 500)
+    other = np.tile(np.arange(500), 3)
+    expected = np.concatenate([dot_scores(left[row][None], right) for row in range(3)])
+    np.testing.assert_array_equal(exact_scores(left, which, right, other), expected)
+    short = rng.permutation(1500)  # no runs: pair by pair
+    np.testing.assert_array_equal(exact_scores(left, which[short], right, other[short]), expected[short])
+    assert exact_scores(left, which[:0], right, other[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("bins", [1, 3, 128, 2048])
+def test_sure_bins_and_unsure_places_are_by_their_definition(bins):
+    rng = np.random.default_rng(bins)
+    near = rng.integers(0, bins + 1, 3000) * 2 / bins - 1 + rng.uniform(-1e-4, 1e-4, 3000)
+    scores = np.concatenate([near, rng.uniform(-1.002, 1.002, 3000), [-1, 1, -np.inf, -np.inf]]).astype(np.float32)
+    rng.shuffle(scores)
+    for slack_ in (3e-5, 1e-7):
+        counts, places = sure_counts(scores.reshape(-1, 4), bins, slack_)
+        there = np.flatnonzero(scores > -np.inf)
+        moved = [bin_of(scores[there].astype(np.float64) + shift, bins) for shift in (-slack_, slack_)]
+        needed = there[moved[0] != moved[1]]
+        assert set(needed.tolist()) <= set(places.tolist())
+        assert (
+            np.abs((scores[places].astype(np.float64) + 1) * bins / 2 % 1 - 0.5) >= 0.5 - slack_ * bins / 2 - 1e-6
+        ).all()
+        sure = np.setdiff1d(there, places)
+        np.testing.assert_array_equal(counts, np.bincount(bin_of(scores[sure], bins), minlength=bins))
 
 
 def test_memory_map_is_read_as_an_array_is(tmp_path):

@@ -1,13 +1,15 @@
 """Cuts of a small set, as a view and as a copy, with and without repeated images."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facerec_oltr.errors import DataError
-from facerec_oltr.protocols import PARTS, find_images, read_protocol, write_protocol
+from facerec_oltr.protocols import PARTS, TemplateList, check_protocol, find_images, read_protocol, write_protocol
+from facerec_oltr.protocols.folder import fingerprint
 from facerec_oltr.protocols.ms1m_lt import read_ms1m_lt
 from facerec_oltr.protocols.shots import shot_groups, true_counts
 from facerec_oltr.protocols.summary import summarise
@@ -90,6 +92,50 @@ def test_shot_groups_are_by_true_counts(cut: Path) -> None:
     behind = shot_groups(true_counts(probes, made.training_images))
     assert not behind["zero_shot"].any()
     assert shot_groups(true_counts(made.part("open", "mated").people, made.training_images))["zero_shot"].all()
+
+
+def test_the_training_images_are_those_of_the_cut(cut: Path) -> None:
+    made, faces, kept = read_ms1m_lt(cut), FaceSet(cut.parent / "set"), FaceSet(cut)
+    assert made.trained_on is not None
+    contents = {str(key): bytes(faces.encoded(place)).decode() for place, key in enumerate(faces.keys)}
+    listed = [contents[key] for key in made.trained_on.images]
+    assert sorted(listed) == sorted(bytes(kept.encoded(place)).decode() for place in range(len(kept)))
+    assert Counter(made.trained_on.people) == made.training_images
+    names = [faces.names[int(text.split("/")[0])] if faces.names else text.split("/")[0] for text in listed]
+    assert names == list(made.trained_on.people)
+    write_protocol(made, cut.parent / "trained_on", force=True)
+    again = read_protocol(cut.parent / "trained_on")
+    assert again.trained_on is not None and again.trained_on.images == made.trained_on.images
+    assert fingerprint(again) == fingerprint(made) != fingerprint(replace(made, trained_on=None))
+    write_protocol(read_ms1m_lt(cut, training_images=False), cut.parent / "trained_on", force=True)
+    assert not (cut.parent / "trained_on/trained_on.tsv").exists()
+    assert read_protocol(cut.parent / "trained_on").trained_on is None
+
+
+def test_training_images_that_do_not_fit_are_said(cut: Path, tmp_path: Path) -> None:
+    made = read_ms1m_lt(cut)
+    trained_on = made.trained_on
+    assert trained_on is not None
+    missing = replace(made, trained_on=trained_on.take(range(1, len(trained_on))))
+    with pytest.raises(DataError, match=r"trained_on: has \d+ images of .* are counted as \d+, expected as many"):
+        check_protocol(missing)
+    searched = TemplateList.join([trained_on, made.part("open", "mated").take([0])])
+    with pytest.raises(DataError, match="was trained on, and is searched in list mated, expected one of both"):
+        check_protocol(replace(made, trained_on=searched, training_images={}))
+    whose = made.part("trained", "gallery").people[0]
+    place = trained_on.images.index(made.part("trained", "gallery").images[0])
+    people = (*trained_on.people[:place], "nobody", *trained_on.people[place + 1 :])
+    renamed = replace(made, trained_on=replace(trained_on, people=people), training_images={})
+    with pytest.raises(DataError, match=f"is of 'nobody', but of '{whose}' in list trained_gallery"):
+        check_protocol(renamed)
+    write_protocol(made, tmp_path / "protocol")
+    place = tmp_path / "protocol/trained_on.tsv"
+    place.write_text("".join(place.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match="expected as many"):
+        read_protocol(tmp_path / "protocol")
+    place.unlink()
+    with pytest.raises(DataError, match=r"trained_on\.tsv: not there"):
+        read_protocol(tmp_path / "protocol")
 
 
 def test_a_share_of_the_strangers_becomes_distractors(cut: Path) -> None:

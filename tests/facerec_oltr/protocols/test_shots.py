@@ -1,5 +1,7 @@
 """Shot groups by hand, and the rule by similarity against a slow loop."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,31 @@ def test_a_similarity_of_the_limit_itself_is_not_above_it() -> None:
     half = np.full((1, 4), 0.5)
     assert similar_counts(axis, half, above=0.5).tolist() == [0]
     assert similar_counts(axis, half, above=0.49).tolist() == [1]
+
+
+def test_a_similarity_near_the_limit_is_decided_exactly_whatever_the_block() -> None:
+    """Cosines within the rounding of a float32 product of the limit, against Python's exact fractions."""
+    rng = np.random.default_rng(1)
+    probes = rng.standard_normal((6, 64))
+    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+    aside = rng.standard_normal((80, 64))
+    near = probes[np.arange(80) % 6]
+    aside -= (aside * near).sum(1, keepdims=True) * near
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    cosines = 0.7 + rng.uniform(-4e-7, 4e-7, (80, 1))
+    training = (cosines * near + np.sqrt(1 - cosines**2) * aside).astype(np.float32)
+    probes = probes.astype(np.float32)
+
+    def exact(p: np.ndarray, t: np.ndarray) -> float:
+        products = (Fraction(float(a)) * Fraction(float(b)) for a, b in zip(p, t, strict=True))
+        return float(np.float32(float(sum(products, Fraction(0)))))
+
+    expected = [sum(exact(p, t) > 0.7 for t in training) for p in probes]
+    assert 0 < sum(expected) < 80
+    for block_bytes in (1, 5_000, 1 << 27):
+        assert similar_counts(probes, training, block_bytes=block_bytes).tolist() == expected
+    some = np.arange(0, 80, 3)
+    assert similar_counts(probes, training, some).tolist() == similar_counts(probes, training[some]).tolist()
 
 
 def test_vectors_that_do_not_fit_are_said() -> None:

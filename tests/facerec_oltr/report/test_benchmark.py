@@ -15,7 +15,7 @@ from facerec_oltr.cli.report import report
 from facerec_oltr.errors import DataError
 from facerec_oltr.report.bench import is_benchmark, read_joined, write_bench_report
 from facerec_oltr.report.bench.choice import MOST_LINES, headline_target, lines
-from facerec_oltr.report.bench.words import not_shown, shown
+from facerec_oltr.report.bench.words import not_shown, said_once, shown
 from recordio_tools.images import read_rgb
 
 from ..conftest import write_people
@@ -88,6 +88,13 @@ def by_hand(figure: Figure, digits: int) -> str:
     numbers = (round(100 * float(one or 0), 6) for one in (figure.value, figure.low, figure.high))
     value, low, high = (f"{one:.{digits}f}" for one in numbers)
     return f"{value} [{low}, {high}]"
+
+
+def test_what_sets_have_alike_is_said_once() -> None:
+    said = said_once(
+        {"O1": ["O1, m: 5 more.", "O1: 2 let in.", "O1 is odd."], "O2": ["O2, m: 5 more.", "O2: 3 let in."]}
+    )
+    assert said == ["O1, O2, m: 5 more.", "O1: 2 let in.", "O1 is odd.", "O2: 3 let in."]
 
 
 def test_the_first_table_holds_the_records_figures(result: BenchResult, page: Page) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from facerec_oltr.bench.results import Figure, SearchResult
-from facerec_oltr.report.bench.choice import Line, group_point
+from facerec_oltr.bench.results import Figure, Group, SearchResult
+from facerec_oltr.protocols.shots import ShotRule
+from facerec_oltr.report.bench.choice import Line, group_point, shots_by
 from facerec_oltr.report.bench.plots._lines import HEIGHT, SMALL, band, dress, name_ends, new_figure, stroke
 from facerec_oltr.report.drawing import FAINT, INK, PAPER
+from facerec_oltr.report.sentences import extent
 
 SHOTS = {
     "many": "many\n(5 or more)",
@@ -18,19 +20,19 @@ SHOTS = {
 }
 
 
-def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> Any:
+def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float, rule: ShotRule = "true_counts") -> Any:
     """TPIR of each shot group with its interval, side by side; a thin line leads from group to group."""
     from matplotlib.ticker import PercentFormatter
 
-    shown = [(line, search) for line, search in drawn if search.shots]
-    names = list(dict.fromkeys(group.name for _, search in shown for group in search.shots))
+    shown = [(line, groups) for line, search in drawn if (groups := shots_by(search, rule))]
+    names = [name for name in SHOTS if any(group.name == name for _, groups in shown for group in groups)]
     figure = new_figure(HEIGHT + 0.3)
     axes = figure.add_subplot()
     step = min(0.12, 0.6 / len(shown))
     axes.set_xlim(-0.5, len(names) - 0.5)
     lowest, ends = 1.0, []
-    for number, (line, search) in enumerate(shown):
-        values = {group.name: point.tpir for group in search.shots if (point := group_point(group, target))}
+    for number, (line, groups) in enumerate(shown):
+        values = {group.name: point.tpir for group in groups if (point := group_point(group, target))}
         there = [(place, values[name]) for place, name in enumerate(names) if _known(values.get(name))]
         if not there:
             continue
@@ -44,15 +46,15 @@ def shots_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
         )  # fmt: skip
         lowest = min(lowest, float(low.min()))
         ends.append((line, float(x[-1]), float(y[-1])))
-    counts = {group.name: group for _, search in reversed(shown) for group in search.shots}
     axes.set_xticks(
         range(len(names)),
-        [f"{SHOTS.get(name, name)}\n{counts[name].people:,}\npeople" for name in names],
+        [f"{SHOTS[name]}\n{_people(name, [groups for _, groups in shown])}\npeople" for name in names],
         parse_math=False,
     )
     axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    dress(axes, "training images of the person searched for", "enrolled people found (TPIR)")
+    of = "of the person searched for" if rule == "true_counts" else "similar to the probe"
+    dress(axes, f"training images {of}", "enrolled people found (TPIR)")
     name_ends(axes, ends)
     return figure
 
@@ -102,6 +104,12 @@ def sizes_figure(drawn: Sequence[tuple[Line, SearchResult]], target: float) -> A
     lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     lower.set_xlabel("people in the gallery", fontsize=SMALL + 1, color=INK)
     return figure
+
+
+def _people(name: str, of_lines: Sequence[Sequence[Group]]) -> str:
+    """How many people a group has; by similarity each model groups probes anew."""
+    counts = [group.people for groups in of_lines for group in groups if group.name == name]
+    return extent(counts)
 
 
 def _known(figure: Figure | None) -> bool:
