@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facerec_oltr.config import load_experiment
+from facerec_oltr.heads import MetaEmbeddingConfig
 from facerec_oltr.open_set import Judgement
 
 from ._benchmarks import benchmark
@@ -197,6 +198,25 @@ def test_the_committed_tables_are_those_of_the_committed_figures(tmp_path: Path)
     (docs / "results.md").write_bytes((root / "docs/results.md").read_bytes())
     page.write(root / "benchmarks", docs)
     assert (docs / "results.md").read_text() == (root / "docs/results.md").read_text()
+
+
+def test_the_random_start_has_the_parts_of_the_paper_and_the_method_begins_at_the_class_means() -> None:
+    """Names in tables say what was run: all parts of the head but those that the name names are the head's defaults."""
+    heads = {
+        one.name: load_experiment(one.method, "lfw_features", overrides=one.settings).stages[1].head
+        for one in configurations.ABLATION
+        if one.method == "oltr"
+    }
+    random_start = MetaEmbeddingConfig()
+    from_means = MetaEmbeddingConfig(classifier="centroids", hallucinator="centroids", selector="whole")
+    assert (heads["oltr.random-start"], heads["oltr"]) == (random_start, from_means)
+    for name, start, changed in (
+        ("oltr.random-start.no-memory", random_start, {"selector": "none"}),
+        ("oltr.random-start.hallucinator-centroids", random_start, {"hallucinator": "centroids"}),
+        ("oltr.no-memory", from_means, {"selector": "none"}),
+        ("oltr.no-reach", from_means, {"reach": False}),
+    ):
+        assert heads[name] == start.model_copy(update=changed), name
 
 
 def test_every_configuration_of_every_experiment_is_a_checked_experiment() -> None:
