@@ -80,14 +80,15 @@ def from_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor, top_k
     return (weights.unsqueeze(1) @ memory[chosen]).squeeze(1)
 
 
-def from_likest(features: Tensor, memory: Tensor, scale: float) -> Tensor:
-    """v_memory (B, D): the centroids (C, D), weighted by the softmax of `scale` times the features' cosines to them."""
-    return torch.softmax(cosines(scale * F.normalize(features), memory), dim=1) @ memory
+def likeness(features: Tensor, memory: Tensor, scale: float, *, sharded: bool = False) -> Tensor:
+    """The scores (B, C) by which centroids (C, D) choose themselves: `scale` times the features' cosines to them."""
+    directions = scale * F.normalize(features)
+    return cosines(into_shards(directions) if sharded else directions, memory)
 
 
-def from_split_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor) -> Tensor:
+def from_split_memory(scores: Tensor, memory: Tensor) -> Tensor:
     """v_memory (B, D) where each rank holds the scores and centroids of its own classes: (B,) and (B, D) cross."""
-    scores = F.linear(into_shards(features), hallucinator.weight, hallucinator.bias).float()
+    scores = scores.float()
     weights = (scores - largest_over_ranks(scores.detach().amax(dim=1)).unsqueeze(1)).exp()
     return out_of_shards(weights @ memory) / out_of_shards(weights.sum(dim=1, keepdim=True))
 
@@ -113,7 +114,7 @@ class MetaEmbedding(Head):
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct", "meta")
-    by_class: ClassVar[tuple[str, ...]] = ("memory", "hallucinator.weight", "hallucinator.bias", "classifier.weight")
+    by_class: tuple[str, ...] = ("memory", "classifier.weight", "hallucinator.weight", "hallucinator.bias")
     memory: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
 
     def __init__(
@@ -144,7 +145,9 @@ class MetaEmbedding(Head):
             self.register_parameter("memory", nn.Parameter(centroids))
         else:
             self.register_buffer("memory", centroids)
-        if hallucinator != "centroids":
+        if hallucinator == "centroids":
+            self.by_class = ("memory", "classifier.weight")
+        else:
             self.hallucinator = nn.Linear(features, classes)
         if selector == "learned":
             self.selector = nn.Linear(features, features)
@@ -212,13 +215,19 @@ class MetaEmbedding(Head):
         """The features (B, D) with what the memory (C, D) adds to them."""
         if self.selects_by == "none":
             return features
-        if self.hallucinates_by == "centroids":
-            v_memory = from_likest(features, memory, self.cosine_scale)
-        elif self.shard is not None:
-            v_memory = from_split_memory(features, self.hallucinator, memory)
-        else:
-            v_memory = from_memory(features, self.hallucinator, memory, self.top_k)
+        v_memory = self._from_memory(features, memory)
         return features + (v_memory if self.selects_by == "whole" else torch.tanh(self.selector(features)) * v_memory)
+
+    def _from_memory(self, features: Tensor, memory: Tensor) -> Tensor:
+        """v_memory (B, D)."""
+        sharded, by_cosine = self.shard is not None, self.hallucinates_by == "centroids"
+        if not sharded and not by_cosine:
+            return from_memory(features, self.hallucinator, memory, self.top_k)
+        if by_cosine:
+            scores = likeness(features, memory, self.cosine_scale, sharded=sharded)
+        else:
+            scores = F.linear(into_shards(features), self.hallucinator.weight, self.hallucinator.bias)
+        return from_split_memory(scores, memory) if sharded else torch.softmax(scores, dim=1) @ memory
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
@@ -253,11 +262,8 @@ class MetaEmbeddingConfig(Config):
 
     @property
     def splits_by_class(self) -> bool:
-        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all.
-
-        Nor where the centroids choose themselves, of which each rank holds a part.
-        """
-        return self.memory != "parameter" and self.top_k is None and self.hallucinator != "centroids"
+        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all."""
+        return self.memory != "parameter" and self.top_k is None
 
     def build(self, *, features: int, classes: int) -> MetaEmbedding:
         """Build the head for D features and C classes."""

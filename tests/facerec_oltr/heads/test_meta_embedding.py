@@ -136,11 +136,9 @@ def test_parts_that_are_left_out_have_no_weights() -> None:
     assert names.keys() == {"classifier.weight"}
 
 
-def test_centroids_that_choose_themselves_read_all_and_are_not_split() -> None:
+def test_centroids_that_choose_themselves_read_all() -> None:
     with pytest.raises(ValidationError, match="top_k has no meaning with hallucinator = 'centroids'"):
         MetaEmbeddingConfig(hallucinator="centroids", top_k=2)
-    assert not MetaEmbeddingConfig(hallucinator="centroids").splits_by_class
-    assert MetaEmbeddingConfig(selector="whole").splits_by_class
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 2])
