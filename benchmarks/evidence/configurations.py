@@ -65,18 +65,20 @@ ONE_FACTOR = (
 )
 """That one, and what changes if one of its parts is another."""
 
+WHOLE = _oltr("whole", "head.selector=whole")
 NO_MEMORY = _oltr("no-memory", "head.selector=none")
 FROM_MEANS = (
     Configuration("oltr", "oltr"),
+    WHOLE,
     NO_MEMORY,
     _oltr("learned-selector", "head.selector=learned"),
-    _oltr("no-reach", "head.reach=false"),
-    _oltr("not-squashed", "head.squashed=false"),
+    _oltr("whole-no-reach", "head.selector=whole", "head.reach=false"),
+    _oltr("whole-not-squashed", "head.selector=whole", "head.squashed=false"),
 )
-"""The classifier begins at the class means, and the centroids choose themselves by cosine; the second reads no memory,
+"""The classifier begins at the class means, and the centroids choose themselves by cosine; the third reads no memory,
 so that what the memory adds can be told from what the start adds."""
 
-FROZEN = (Configuration("gallery", GALLERY), *METHODS, RANDOM_START, NO_MEMORY)
+FROZEN = (Configuration("gallery", GALLERY), *METHODS, RANDOM_START, WHOLE, NO_MEMORY)
 ABLATION = (Configuration("ncm", "ncm"), *ONE_FACTOR, *FROM_MEANS)
-CIFAR = (*METHODS, RANDOM_START, NO_MEMORY)
+CIFAR = (*METHODS, RANDOM_START, WHOLE, NO_MEMORY)
 OMNIGLOT = tuple(one for one in CIFAR if one.name not in ("focal", "adaface", "lws", "tau_norm", "fslwf"))

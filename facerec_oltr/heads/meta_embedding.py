@@ -23,7 +23,8 @@ What can be left out or put in another's place, one at a time, to see what each 
     hallucinator   inherited: W_h, b_h start as the classifier of the stage before; random: they start at random;
                    centroids: o = softmax(σ cos(v, m_c)) without weights, so that it needs no training and no class
                    can be forgotten
-    selector       learned: e as above; none: e = 0, no memory is read; whole: e = 1
+    selector       learned: e as above; from_zero: the same, but W_e and b_e start at 0, so that training begins
+                   without memory and takes in what helps; none: e = 0, no memory is read; whole: e = 1
     reach          scale: s/γ as above; none: 1 in its place, and γ is left to an open-set rule of its own
     classifier     inherited: from a cosine classifier of the stage before, else at random; centroids: from the class
                    means, of length 1, so that training begins where the nearest class mean stands
@@ -51,7 +52,7 @@ from facerec_oltr.ranks import into_shards, largest_over_ranks, out_of_shards
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 Hallucinator = Literal["inherited", "random", "centroids"]
-Selector = Literal["learned", "none", "whole"]
+Selector = Literal["learned", "from_zero", "none", "whole"]
 
 
 def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6, *, sharded: bool = False) -> Tensor:
@@ -149,8 +150,11 @@ class MetaEmbedding(Head):
             self.by_class = ("memory", "classifier.weight")
         else:
             self.hallucinator = nn.Linear(features, classes)
-        if selector == "learned":
+        if selector in ("learned", "from_zero"):
             self.selector = nn.Linear(features, features)
+        if selector == "from_zero":
+            nn.init.zeros_(self.selector.weight)
+            nn.init.zeros_(self.selector.bias)
         self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=squashed)
 
     def inherit(self, previous: Head) -> None:
