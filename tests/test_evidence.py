@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from facerec_oltr.config import load_experiment
+from facerec_oltr.heads import MetaEmbeddingConfig
 from facerec_oltr.open_set import Judgement
 
 from ._benchmarks import benchmark
 
-data, measure_module, gallery, summary, page, configurations, runs = (
+data, measure_module, gallery, summary, page, configurations, runs, faces, story = (
     benchmark(f"evidence.{name}")
-    for name in ("data", "measure", "gallery", "summary", "page", "configurations", "runs")
+    for name in ("data", "measure", "gallery", "summary", "page", "configurations", "runs", "faces", "story")
 )
 Measured = measure_module.Measured
 
@@ -164,6 +165,9 @@ def test_a_configuration_that_lacks_a_seed_is_left_out(finished: Path) -> None:
     assert summarised(finished, "a", seeds=3)["rows"] == []
 
 
+OF_OTHERS = ("pairs", "searches", "protocol", "table", "memory")  # marks of faces and story, not of one experiment
+
+
 def test_what_is_written_is_read_again_in_per_cent_and_makes_the_tables(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "evidence_frozen.json"
     summary.write_summary(path, summarised(finished, "a", "b"))
@@ -173,12 +177,14 @@ def test_what_is_written_is_read_again_in_per_cent_and_makes_the_tables(finished
     assert row["mean"]["rank1 3-5"] is None
     docs = tmp_path / "docs"
     docs.mkdir()
-    marks = "".join(f"<!-- {name} of frozen -->\nold\n<!-- end -->\nwords\n" for name in page.TABLES)
+    (tmp_path / "README.md").write_text("# words\n<!-- table of story -->\n<!-- end -->\n")
+    of_results = [name for name in page.TABLES if name not in OF_OTHERS]
+    marks = "".join(f"<!-- {name} of frozen -->\nold\n<!-- end -->\nwords\n" for name in of_results)
     (docs / "results.md").write_text(marks + "<!-- closed of cifar -->\n<!-- end -->\n")
-    page.write(tmp_path, docs)
+    page.write(tmp_path, tmp_path)
     text = (docs / "results.md").read_text()
     assert "old" not in text
-    assert text.count("words") == len(page.TABLES)
+    assert text.count("words") == len(of_results)
     assert "Not run yet." in text
     assert (
         "| a | x | 40.0 ± 0.0 | 66.7 ± 0.0 | 0.0 ± 0.0 |  |  | 1.0 ± 0.0 | 40.0 ± 0.0 | 66.7 ± 0.0 | 70.0 ± 0.0 |"
@@ -186,7 +192,7 @@ def test_what_is_written_is_read_again_in_per_cent_and_makes_the_tables(finished
     )
     assert "| a | b | +20.0 ± 0.0 [" in text
     assert (docs / "results-frozen.png").stat().st_size > 1000
-    page.write(tmp_path, docs)
+    page.write(tmp_path, tmp_path)
     assert (docs / "results.md").read_text() == text
 
 
@@ -195,8 +201,78 @@ def test_the_committed_tables_are_those_of_the_committed_figures(tmp_path: Path)
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "results.md").write_bytes((root / "docs/results.md").read_bytes())
-    page.write(root / "benchmarks", docs)
-    assert (docs / "results.md").read_text() == (root / "docs/results.md").read_text()
+    (tmp_path / "README.md").write_bytes((root / "README.md").read_bytes())
+    page.fill(page.figures(root / "benchmarks"), tmp_path)
+    for name in ("docs/results.md", "README.md"):
+        assert (tmp_path / name).read_text() == (root / name).read_text(), name
+
+
+def test_the_protocol_of_faces_shows_what_other_people_chose() -> None:
+    def searched(model: str, found: float) -> dict[str, Any]:
+        share = {"value": found, "low": found - 0.05, "high": found + 0.05}
+        never = {"value": 0.99, "low": 0.98, "high": 1.0}
+        points = [
+            {"target": target, "chosen_by": by, "tpir": share if by == "calibration" else never}
+            for target in (0.01, 0.1)
+            for by in ("calibration", "strangers")
+        ]
+        rule = "extreme_value:tail=50"
+        return {"model": model, "rule": rule, "search_set": "O3", "auroc": share, "points": points}
+
+    found = [searched("arcface", 0.2), searched("oltr", 0.1), searched("mobilefacenet", 0.9)]
+    found.append({**searched("arcface", 0.7), "search_set": "O1"})
+    text = faces.protocol({"open_set": {"second part": {"searches": found}}})
+    row = text.splitlines()[-1]
+    assert row == "| extreme value (tail 50) |" + " 20.0 [15.0, 25.0] |" * 3 + " 10.0 [5.0, 15.0] |" * 3
+
+
+def test_the_story_has_each_data_set_s_own_false_alarms_and_an_empty_cell_for_what_is_not_run() -> None:
+    def experiment(chosen_by: str, *names: str) -> dict[str, Any]:
+        keys = ("fnir all", "fnir 1", "fnir10 all", "fnir10 1")
+        figures = {key: 10.0 * number for number, key in enumerate(keys, 1)}
+        cell = {"mean": 1.04, "sd": None, "low": -0.5, "high": 2.0}
+        return {
+            "chosen_by": chosen_by,
+            "people": {"1": 3, "2": 2},
+            "chosen": dict.fromkeys(names, "x"),
+            "rows": [{"name": name, "score": "x", "mean": figures, "sd": dict.fromkeys(keys)} for name in names],
+            "differences": [
+                {
+                    "name": "oltr.no-memory",
+                    "against": "oltr.whole",
+                    chosen_by: cell,
+                    "rank1 all": {**cell, "mean": -3.0},
+                }
+            ],
+        }
+
+    both = {"frozen": experiment("fnir all", "oltr", "ncm"), "omniglot": experiment("fnir10 all", "ncm")}
+    lines = story.table(both).splitlines()
+    assert [words in lines[0] for words in ("FPIR 1 %", "FPIR 10 %")] == [True, True]
+    assert "| `oltr` | 10.0 | 20.0 |  |  |" in lines
+    assert "| `ncm`: class means | 10.0 | 20.0 | 30.0 | 40.0 |" in lines
+    assert "LFW, features given, FNIR +1.0 [-0.5, +2.0] and rank 1 -3.0 [-0.5, +2.0]" in story.memory(both)
+    assert story.draw(both).axes[1].get_xlabel().startswith("FNIR at FPIR 10 %")
+
+
+def test_the_random_start_has_the_parts_of_the_paper_and_the_method_begins_at_the_class_means() -> None:
+    """Names in tables say what was run: all parts of the head but those that the name names are the head's defaults."""
+    heads = {
+        one.name: load_experiment(one.method, "lfw_features", overrides=one.settings).stages[1].head
+        for one in configurations.ABLATION
+        if one.method == "oltr"
+    }
+    random_start = MetaEmbeddingConfig()
+    from_means = MetaEmbeddingConfig(classifier="centroids", hallucinator="centroids", selector="from_zero")
+    assert (heads["oltr.random-start"], heads["oltr"]) == (random_start, from_means)
+    for name, start, changed in (
+        ("oltr.random-start.no-memory", random_start, {"selector": "none"}),
+        ("oltr.random-start.hallucinator-centroids", random_start, {"hallucinator": "centroids"}),
+        ("oltr.no-memory", from_means, {"selector": "none"}),
+        ("oltr.whole", from_means, {"selector": "whole"}),
+        ("oltr.whole-no-reach", from_means, {"selector": "whole", "reach": False}),
+    ):
+        assert heads[name] == start.model_copy(update=changed), name
 
 
 def test_every_configuration_of_every_experiment_is_a_checked_experiment() -> None:

@@ -9,4 +9,7 @@ python -m benchmarks.evidence OUT frozen|ablation|omniglot|cifar [--seeds N]
     gallery.py          the same figures from the bare vectors: people enrolled, nothing trained
     summary.py          figures of several seeds → mean, spread, paired differences, intervals; the committed JSON
     page.py  plots.py   the committed JSON → docs/results.md and its pictures
+    faces.py            its section on faces from scratch, from what other benchmarks measured
+    story.py            the README's table and picture
+    tables.py           what the tables share
 """

@@ -1,8 +1,9 @@
 """The command: python -m benchmarks.evidence OUT frozen|ablation|omniglot|cifar|page [--seeds N] [--only NAME,…].
 
-Runs what is missing in OUT, writes benchmarks/evidence_EXPERIMENT.json of all that is finished for every seed, and
-docs/results.md with its pictures from those files alone. ``page`` does only the last. Needs the folder that
-FACEREC_DATA names (default ../shared/data). One thread computes: OMP_NUM_THREADS=1 gives the same figures.
+Runs what is missing in OUT, writes benchmarks/evidence_EXPERIMENT.json of all that is finished for every seed, and the
+tables of docs/results.md and README.md with their pictures from committed files alone. ``page`` does only the last.
+Needs the folder that FACEREC_DATA names (default ../shared/data). One thread computes: OMP_NUM_THREADS=1 gives the same
+figures.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def main() -> None:
             experiment.chosen_by,
         )
         write_summary(ROOT / f"evidence_{arguments.experiment}.json", summary)
-    page.write(ROOT, ROOT.parent / "docs")
+    page.write(ROOT, ROOT.parent)
 
 
 if __name__ == "__main__":

@@ -35,40 +35,50 @@ def _oltr(name: str, *settings: str) -> Configuration:
     return Configuration(f"oltr.{name}", "oltr", tuple(f"stages.1.{setting}" for setting in settings))
 
 
+_START = ("head.classifier=inherited", "head.hallucinator=inherited", "head.selector=learned")
+RANDOM_START = _oltr("random-start", *_START)
+"""What `oltr` was before these experiments: its classifier begins at random, since the stage before has none that it
+could take over, the hallucinator is the classifier of that stage, and the selector begins at random."""
+
+
+def _random_start(name: str, *settings: str) -> Configuration:
+    return _oltr(f"random-start.{name}", *_START, *settings)
+
+
 ONE_FACTOR = (
-    Configuration("oltr", "oltr"),
-    _oltr("memory-moving", "head.memory=moving_average"),
-    _oltr(
+    RANDOM_START,
+    _random_start("memory-moving", "head.memory=moving_average"),
+    _random_start(
         "memory-authors", "head.memory=parameter", 'losses.1.loss={kind="disc_centroids_authors"}', "memory_rate=0.1"
     ),
-    _oltr("hallucinator-random", "head.hallucinator=random"),
-    _oltr("hallucinator-centroids", "head.hallucinator=centroids"),
-    _oltr("selector-whole", "head.selector=whole"),
-    _oltr("no-memory", "head.selector=none"),
-    _oltr("no-reach", "head.reach=false"),
-    _oltr("not-squashed", "head.squashed=false"),
-    _oltr("unit", "head.unit=true"),
-    _oltr("no-margin", 'losses=[{loss={kind="cross_entropy"}}]'),
-    _oltr("uniform", 'sampler={kind="uniform"}'),
-    _oltr("one-image", "sampler.images_per_class=1"),
-    _oltr("classifier-centroids", "head.classifier=centroids"),
+    _random_start("hallucinator-random", "head.hallucinator=random"),
+    _random_start("hallucinator-centroids", "head.hallucinator=centroids"),
+    _random_start("selector-whole", "head.selector=whole"),
+    _random_start("no-memory", "head.selector=none"),
+    _random_start("no-reach", "head.reach=false"),
+    _random_start("not-squashed", "head.squashed=false"),
+    _random_start("unit", "head.unit=true"),
+    _random_start("no-margin", 'losses=[{loss={kind="cross_entropy"}}]'),
+    _random_start("uniform", 'sampler={kind="uniform"}'),
+    _random_start("one-image", "sampler.images_per_class=1"),
+    _random_start("classifier-centroids", "head.classifier=centroids"),
 )
-"""The mended OLTR, and what changes if one of its parts is another."""
+"""That one, and what changes if one of its parts is another."""
 
-_FROM_MEANS = ("head.classifier=centroids", "head.hallucinator=centroids")
-MEANS = _oltr("means", *_FROM_MEANS, "head.selector=whole")
-MEANS_ALONE = _oltr("means-no-memory", *_FROM_MEANS, "head.selector=none")
+WHOLE = _oltr("whole", "head.selector=whole")
+NO_MEMORY = _oltr("no-memory", "head.selector=none")
 FROM_MEANS = (
-    MEANS,
-    MEANS_ALONE,
-    _oltr("means-learned-selector", *_FROM_MEANS),
-    _oltr("means-no-reach", *_FROM_MEANS, "head.selector=whole", "head.reach=false"),
-    _oltr("means-not-squashed", *_FROM_MEANS, "head.selector=whole", "head.squashed=false"),
+    Configuration("oltr", "oltr"),
+    WHOLE,
+    NO_MEMORY,
+    _oltr("learned-selector", "head.selector=learned"),
+    _oltr("whole-no-reach", "head.selector=whole", "head.reach=false"),
+    _oltr("whole-not-squashed", "head.selector=whole", "head.squashed=false"),
 )
-"""The classifier begins at the class means, and the centroids choose themselves by cosine; the second reads no memory,
+"""The classifier begins at the class means, and the centroids choose themselves by cosine; the third reads no memory,
 so that what the memory adds can be told from what the start adds."""
 
-FROZEN = (Configuration("gallery", GALLERY), *METHODS, MEANS, MEANS_ALONE)
+FROZEN = (Configuration("gallery", GALLERY), *METHODS, RANDOM_START, WHOLE, NO_MEMORY)
 ABLATION = (Configuration("ncm", "ncm"), *ONE_FACTOR, *FROM_MEANS)
-CIFAR = (*METHODS, MEANS, MEANS_ALONE)
+CIFAR = (*METHODS, RANDOM_START, WHOLE, NO_MEMORY)
 OMNIGLOT = tuple(one for one in CIFAR if one.name not in ("focal", "adaface", "lws", "tau_norm", "fslwf"))

@@ -1,6 +1,6 @@
-"""The committed JSON → the tables of docs/results.md, between marks in it, and its pictures.
+"""The committed JSON → the tables of docs/results.md and README.md, between marks in them, and their pictures.
 
-A mark is a line ``<!-- table NAME OF EXPERIMENT -->``; what stands between it and ``<!-- end -->`` is made anew.
+A mark is a line ``<!-- TABLE of EXPERIMENT -->``; what stands between it and ``<!-- end -->`` is made anew.
 """
 
 import json
@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence import plots
+from matplotlib.figure import Figure
+
+from benchmarks.evidence import faces, plots, story
+from benchmarks.evidence.tables import chosen_rows, difference_cell, markdown, number
 from recordio_tools.whole import write_whole
 
 Summary = Mapping[str, Any]
@@ -17,13 +20,17 @@ Summary = Mapping[str, Any]
 _MARK = re.compile(r"(<!-- (\w+) of (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
-def write(folder: Path, docs: Path) -> None:
-    """Fill the marks of ``docs/results.md`` from ``folder/evidence_*.json``, and draw.
+def write(folder: Path, root: Path) -> None:
+    """Make anew, from the figures in `folder`, the tables of `root`'s pages and the pictures in ``docs``."""
+    found = figures(folder)
+    fill(found, root)
+    for name, summary in found.items():
+        figure = DRAWN[name](summary) if name in DRAWN else plots.draw(name, summary)
+        figure.savefig(root / f"docs/results-{name}.png", metadata={"Software": None})
 
-    A mark of an experiment without a file says so.
-    """
-    found = {path.stem.removeprefix("evidence_"): _read(path) for path in sorted(folder.glob("evidence_*.json"))}
-    page = docs / "results.md"
+
+def fill(found: Mapping[str, Summary], root: Path) -> None:
+    """Fill the marks of ``docs/results.md`` and ``README.md`` below `root`; one without figures says so."""
 
     def filled(match: re.Match[str]) -> str:
         head, table, experiment, end = match.groups()
@@ -31,33 +38,25 @@ def write(folder: Path, docs: Path) -> None:
         body = TABLES[table](summary) if summary else "Not run yet."
         return f"{head}\n{body}\n\n{end}"
 
-    write_whole(page, _MARK.sub(filled, page.read_text(encoding="utf-8")).encode())
-    for name, summary in found.items():
-        plots.draw(name, summary).savefig(docs / f"results-{name}.png", metadata={"Software": None})
+    for page in (root / "docs/results.md", root / "README.md"):
+        write_whole(page, _MARK.sub(filled, page.read_text(encoding="utf-8")).encode())
+
+
+def figures(folder: Path) -> dict[str, Summary]:
+    """The figures by the names that stand in marks: of each experiment; of several together where all are there."""
+    found = {path.stem.removeprefix("evidence_"): _read(path) for path in sorted(folder.glob("evidence_*.json"))}
+    joined = {
+        "faces": {"first_run": folder / "lfw_first_run.json", "open_set": folder / "lfw_open_set.json"},
+        "story": {name: folder / f"evidence_{name}.json" for name in story.PANELS},
+    }
+    for name, parts in joined.items():
+        if all(path.exists() for path in parts.values()):
+            found[name] = {part: _read(path) for part, path in parts.items()}
+    return found
 
 
 def _read(path: Path) -> Summary:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def number(row: Summary, figure: str, places: int = 1) -> str:
-    """Mean ± standard deviation over seeds, in per cent."""
-    mean, sd = row["mean"][figure], row["sd"][figure]
-    if mean is None:
-        return ""
-    return f"{mean:.{places}f}" + ("" if sd is None else f" ± {sd:.{places}f}")
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def chosen_rows(summary: Summary) -> list[Summary]:
-    """Each configuration's row with the score that validation chose, the lowest FNIR first."""
-    rows = [row for row in summary["rows"] if summary["chosen"][row["name"]] == row["score"]]
-    return sorted(rows, key=lambda row: row["mean"][summary["chosen_by"]])
 
 
 def closed(summary: Summary) -> str:
@@ -135,21 +134,14 @@ def differences(summary: Summary) -> str:
     return markdown(
         ["method", "less", *titles],
         [
-            [row["name"], row["against"], *(_difference(row[figure], 1 + (figure == "auroc")) for figure in figures)]
+            [
+                row["name"],
+                row["against"],
+                *(difference_cell(row[figure], 1 + (figure == "auroc")) for figure in figures),
+            ]
             for row in summary["differences"]
         ],
     )
-
-
-def _difference(cell: Summary, places: int) -> str:
-    text = _signed(cell["mean"], places) + ("" if cell["sd"] is None else f" ± {cell['sd']:.{places}f}")
-    if cell.get("low") is None:
-        return text
-    return f"{text} [{_signed(cell['low'], places)}, {_signed(cell['high'], places)}]"
-
-
-def _signed(value: float, places: int) -> str:
-    return f"{round(value, places) + 0.0:+.{places}f}"  # so that what rounds to zero has no minus
 
 
 def _pair(row: Summary | None, figure: str, fewest: str) -> str:
@@ -174,4 +166,10 @@ TABLES: Mapping[str, Callable[[Summary], str]] = {
     "scores": scores,
     "gallery": gallery,
     "differences": differences,
+    "pairs": faces.pairs,
+    "searches": faces.searches,
+    "protocol": faces.protocol,
+    "table": story.table,
+    "memory": story.memory,
 }
+DRAWN: Mapping[str, Callable[[Summary], Figure]] = {"faces": faces.draw, "story": story.draw}

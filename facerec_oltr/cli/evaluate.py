@@ -31,7 +31,8 @@ def evaluate(
     """Measure runs as classifiers: closed set by shots, and open set under every rule. People: see evaluate-faces.
 
     Each run keeps its figures in RUN/classification.json, those of its best weights in RUN/classification-best.json;
-    facerec compare makes one table of either, the latter when it is given the files.
+    facerec compare makes one table of either, the latter when it is given the files. The table that is printed decides
+    by the cosine to the nearest class mean, as facerec compare does; the figures of every other rule are kept too.
     """
     from facerec_oltr.classification import FEWEST, compare, measure_run, read_measurements, write_measurement
     from facerec_oltr.engine.device import choose_device

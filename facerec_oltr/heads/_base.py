@@ -30,7 +30,7 @@ class Head(nn.Module):
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct",)
-    by_class: ClassVar[tuple[str, ...]] = ()
+    by_class: tuple[str, ...] = ()
     memory: Tensor | None
     shard: range | None = None
     columns: Tensor | None = None

@@ -46,7 +46,7 @@ class Cosine(Head):
         sample: share of the classes, of a split head of each rank's own, that a training step compares with.
     """
 
-    by_class: ClassVar[tuple[str, ...]] = ("weight",)
+    by_class: tuple[str, ...] = ("weight",)
 
     def __init__(
         self,

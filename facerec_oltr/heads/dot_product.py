@@ -13,7 +13,7 @@ from facerec_oltr.ranks import into_shards
 class DotProduct(Head):
     """A linear layer with bias, as the authors' ``DotProductClassifier``."""
 
-    by_class: ClassVar[tuple[str, ...]] = ("fc.weight", "fc.bias")
+    by_class: tuple[str, ...] = ("fc.weight", "fc.bias")
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()

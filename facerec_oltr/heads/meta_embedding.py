@@ -23,7 +23,8 @@ What can be left out or put in another's place, one at a time, to see what each 
     hallucinator   inherited: W_h, b_h start as the classifier of the stage before; random: they start at random;
                    centroids: o = softmax(σ cos(v, m_c)) without weights, so that it needs no training and no class
                    can be forgotten
-    selector       learned: e as above; none: e = 0, no memory is read; whole: e = 1
+    selector       learned: e as above; from_zero: the same, but W_e and b_e start at 0, so that training begins
+                   without memory and takes in what helps; none: e = 0, no memory is read; whole: e = 1
     reach          scale: s/γ as above; none: 1 in its place, and γ is left to an open-set rule of its own
     classifier     inherited: from a cosine classifier of the stage before, else at random; centroids: from the class
                    means, of length 1, so that training begins where the nearest class mean stands
@@ -51,7 +52,7 @@ from facerec_oltr.ranks import into_shards, largest_over_ranks, out_of_shards
 
 MemoryKind = Literal["recomputed", "moving_average", "parameter"]
 Hallucinator = Literal["inherited", "random", "centroids"]
-Selector = Literal["learned", "none", "whole"]
+Selector = Literal["learned", "from_zero", "none", "whole"]
 
 
 def reachability(features: Tensor, memory: Tensor, floor: float = 1e-6, *, sharded: bool = False) -> Tensor:
@@ -80,14 +81,15 @@ def from_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor, top_k
     return (weights.unsqueeze(1) @ memory[chosen]).squeeze(1)
 
 
-def from_likest(features: Tensor, memory: Tensor, scale: float) -> Tensor:
-    """v_memory (B, D): the centroids (C, D), weighted by the softmax of `scale` times the features' cosines to them."""
-    return torch.softmax(cosines(scale * F.normalize(features), memory), dim=1) @ memory
+def likeness(features: Tensor, memory: Tensor, scale: float, *, sharded: bool = False) -> Tensor:
+    """The scores (B, C) by which centroids (C, D) choose themselves: `scale` times the features' cosines to them."""
+    directions = scale * F.normalize(features)
+    return cosines(into_shards(directions) if sharded else directions, memory)
 
 
-def from_split_memory(features: Tensor, hallucinator: nn.Linear, memory: Tensor) -> Tensor:
+def from_split_memory(scores: Tensor, memory: Tensor) -> Tensor:
     """v_memory (B, D) where each rank holds the scores and centroids of its own classes: (B,) and (B, D) cross."""
-    scores = F.linear(into_shards(features), hallucinator.weight, hallucinator.bias).float()
+    scores = scores.float()
     weights = (scores - largest_over_ranks(scores.detach().amax(dim=1)).unsqueeze(1)).exp()
     return out_of_shards(weights @ memory) / out_of_shards(weights.sum(dim=1, keepdim=True))
 
@@ -113,7 +115,7 @@ class MetaEmbedding(Head):
     """
 
     embeddings: ClassVar[tuple[str, ...]] = ("direct", "meta")
-    by_class: ClassVar[tuple[str, ...]] = ("memory", "hallucinator.weight", "hallucinator.bias", "classifier.weight")
+    by_class: tuple[str, ...] = ("memory", "classifier.weight", "hallucinator.weight", "hallucinator.bias")
     memory: Tensor  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
 
     def __init__(
@@ -144,10 +146,15 @@ class MetaEmbedding(Head):
             self.register_parameter("memory", nn.Parameter(centroids))
         else:
             self.register_buffer("memory", centroids)
-        if hallucinator != "centroids":
+        if hallucinator == "centroids":
+            self.by_class = ("memory", "classifier.weight")
+        else:
             self.hallucinator = nn.Linear(features, classes)
-        if selector == "learned":
+        if selector in ("learned", "from_zero"):
             self.selector = nn.Linear(features, features)
+        if selector == "from_zero":
+            nn.init.zeros_(self.selector.weight)
+            nn.init.zeros_(self.selector.bias)
         self.classifier = Cosine(features, classes, scale=cosine_scale, squashed=squashed)
 
     def inherit(self, previous: Head) -> None:
@@ -212,13 +219,19 @@ class MetaEmbedding(Head):
         """The features (B, D) with what the memory (C, D) adds to them."""
         if self.selects_by == "none":
             return features
-        if self.hallucinates_by == "centroids":
-            v_memory = from_likest(features, memory, self.cosine_scale)
-        elif self.shard is not None:
-            v_memory = from_split_memory(features, self.hallucinator, memory)
-        else:
-            v_memory = from_memory(features, self.hallucinator, memory, self.top_k)
+        v_memory = self._from_memory(features, memory)
         return features + (v_memory if self.selects_by == "whole" else torch.tanh(self.selector(features)) * v_memory)
+
+    def _from_memory(self, features: Tensor, memory: Tensor) -> Tensor:
+        """v_memory (B, D)."""
+        sharded, by_cosine = self.shard is not None, self.hallucinates_by == "centroids"
+        if not sharded and not by_cosine:
+            return from_memory(features, self.hallucinator, memory, self.top_k)
+        if by_cosine:
+            scores = likeness(features, memory, self.cosine_scale, sharded=sharded)
+        else:
+            scores = F.linear(into_shards(features), self.hallucinator.weight, self.hallucinator.bias)
+        return from_split_memory(scores, memory) if sharded else torch.softmax(scores, dim=1) @ memory
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, D) to (B, C)."""
@@ -253,11 +266,8 @@ class MetaEmbeddingConfig(Config):
 
     @property
     def splits_by_class(self) -> bool:
-        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all.
-
-        Nor where the centroids choose themselves, of which each rank holds a part.
-        """
-        return self.memory != "parameter" and self.top_k is None and self.hallucinator != "centroids"
+        """Not where SGD moves the memory by the authors' loss, nor where each feature reads a few centroids of all."""
+        return self.memory != "parameter" and self.top_k is None
 
     def build(self, *, features: int, classes: int) -> MetaEmbedding:
         """Build the head for D features and C classes."""

@@ -25,7 +25,7 @@ def measurement(
     closed = {"many": 0.6, "medium": 0.5, "few": 0.1, "micro": all_, "macro": 0.4}
     return {
         "format": "facerec classification", "version": 1, "method": method, "dataset": dataset, "seed": seed,
-        "trained_on": data, "shots": "faces", "closed": closed, "open": {"max_softmax": figures},
+        "trained_on": data, "shots": "faces", "closed": closed, "open": {"nearest_centroid": figures},
         "never_reject": {"authors": 0.3},
     }  # fmt: skip
 
@@ -84,13 +84,13 @@ def test_what_no_table_can_hold(tmp_path: Path, tables: list[dict[str, Any]], me
 
 
 def test_a_rule_that_was_not_measured_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the rule 'knn' was not measured for it, expected one of: max_softmax"):
+    with pytest.raises(DataError, match="the rule 'knn' was not measured for it, expected one of: nearest_centroid"):
         compare(read_measurements(write(tmp_path, measurement("plain", 0, 1, 1))), "knn")
 
 
 def replicates(first: list[float], F: list[float], draws: str = "same") -> Replicates:
     """Of two figures; the others were not resampled."""
-    return Replicates(("closed.micro", "open.max_softmax.validation.authors"), np.array([first, F]).T, draws)
+    return Replicates(("closed.micro", "open.nearest_centroid.validation.authors"), np.array([first, F]).T, draws)
 
 
 def test_bounds_are_of_the_mean_over_seeds_on_the_same_resample() -> None:

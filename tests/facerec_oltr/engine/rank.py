@@ -44,6 +44,10 @@ CASES: dict[str, dict[str, str]] = {
         f"meta-embedding, {memory}": {"head": META.replace("MEMORY", memory), "losses": f"[{CE}, {CENTROIDS}]"}
         for memory in ("recomputed", "moving_average")
     },
+    "meta-embedding, begun at the class means": {
+        "head": '{kind="meta_embedding", classifier="centroids", hallucinator="centroids", selector="whole"}',
+        "losses": f"[{CE}, {CENTROIDS}]",
+    },
     "adamw, clipped": {"head": COSINE, "losses": f"[{CE}]", "schedule": "adamw"},
     "a head that all hold": {"head": '{kind="dot_product"}', "losses": f'[{CE}, {{loss={{kind="lifted"}}}}]'},
     "the authors' memory": {

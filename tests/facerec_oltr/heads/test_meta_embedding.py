@@ -122,6 +122,27 @@ def test_a_classifier_from_the_centroids_begins_as_the_nearest_class_mean_and_th
     torch.testing.assert_close(head.classifier.weight, before)  # only where the stage begins
 
 
+def test_a_selector_from_zero_begins_without_memory_and_has_a_gradient_that_takes_it_in() -> None:
+    """tanh(0) = 0 and tanh'(0) = 1: ∂L/∂W_e = (∂L/∂v_meta · s/γ ⊗ v_memory) vᵀ, by hand."""
+    choices: dict[str, Any] = {"hallucinator": "centroids", "classifier": "centroids"}
+    head, without = head_with_memory(selector="from_zero", **choices), head_with_memory(selector="none", **choices)
+    without.load_state_dict(head.state_dict(), strict=False)  # all but the selector
+    x = torch.randn(B, D, dtype=torch.float64)
+    torch.testing.assert_close(head(x), without(x), rtol=0, atol=0)
+    meta = head.embed(x, "meta").detach().requires_grad_()
+    head.classifier(meta).square().sum().backward()
+    head(x).square().sum().backward()
+    assert meta.grad is not None and head.selector.weight.grad is not None
+    v_memory = torch.softmax(16 * nn.functional.cosine_similarity(x[:, None], head.memory, dim=2), dim=1) @ head.memory
+    to_e = meta.grad * 10 / reachability(x, head.memory).unsqueeze(1) * v_memory
+    torch.testing.assert_close(head.selector.weight.grad, to_e.T @ x)
+    torch.testing.assert_close(head.selector.bias.grad, to_e.sum(dim=0))
+    nn.init.normal_(head.selector.weight)
+    nn.init.normal_(head.selector.bias)
+    expected = [slow_logits_of_choices(head, row, choices) for row in x.tolist()]
+    torch.testing.assert_close(head(x), torch.tensor(expected, dtype=torch.float64))
+
+
 def test_a_hallucinator_that_starts_at_random_takes_nothing_over() -> None:
     head, previous = head_with_memory(hallucinator="random"), DotProduct(D, C).double()
     before = head.hallucinator.weight.clone()
@@ -136,11 +157,9 @@ def test_parts_that_are_left_out_have_no_weights() -> None:
     assert names.keys() == {"classifier.weight"}
 
 
-def test_centroids_that_choose_themselves_read_all_and_are_not_split() -> None:
+def test_centroids_that_choose_themselves_read_all() -> None:
     with pytest.raises(ValidationError, match="top_k has no meaning with hallucinator = 'centroids'"):
         MetaEmbeddingConfig(hallucinator="centroids", top_k=2)
-    assert not MetaEmbeddingConfig(hallucinator="centroids").splits_by_class
-    assert MetaEmbeddingConfig(selector="whole").splits_by_class
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 2])
