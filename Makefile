@@ -10,8 +10,9 @@ ORACLE_PIP := .oracle/bin/pip --disable-pip-version-check --quiet install --no-d
 demo: .venv/run.stamp
 	$(BIN)/facerec demo --out demo
 
+# A process a core, with one thread each: threads of many processes wait for each other. Tests of threads set their own.
 test: .venv/test.stamp
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test-slow: .venv/test.stamp
 	$(BIN)/pytest -m slow

@@ -231,8 +231,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that another user can reach, which root becomes to have its limits."""
     folder = tmp_path_factory.mktemp("open")
     if os.geteuid() == 0:
-        for parent in (folder, folder.parent, folder.parent.parent):
-            parent.chmod(0o755)
+        for closed in (each for each in (folder, *folder.parents) if not each.stat().st_mode & stat.S_IXOTH):
+            closed.chmod(0o755)
     return folder
 
 
