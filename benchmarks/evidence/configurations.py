@@ -81,4 +81,17 @@ so that what the memory adds can be told from what the start adds."""
 FROZEN = (Configuration("gallery", GALLERY), *METHODS, RANDOM_START, WHOLE, NO_MEMORY)
 ABLATION = (Configuration("ncm", "ncm"), *ONE_FACTOR, *FROM_MEANS)
 CIFAR = (*METHODS, RANDOM_START, WHOLE, NO_MEMORY)
-OMNIGLOT = tuple(one for one in CIFAR if one.name not in ("focal", "adaface", "lws", "tau_norm", "fslwf"))
+
+_GENTLE = ('stages.0.head={kind="cosine",scale=32.0}', 'stages.0.losses=[{loss={kind="margin",scale=32.0,m2=0.3}}]')
+GENTLE = (
+    Configuration("oltr_arcface.no-memory", "oltr_arcface", ("stages.1.head.selector=none",)),
+    Configuration("arcface.gentle", "arcface", _GENTLE),
+    Configuration("ncm.arcface-gentle", "ncm", _GENTLE),
+)
+"""What of oltr_arcface is its memory and what its first stage: the same without memory, and the scale and margin of
+that stage for all epochs, with its own classifier and with class means."""
+
+OMNIGLOT = (
+    *(one for one in CIFAR if one.name not in ("focal", "adaface", "lws", "tau_norm", "fslwf")),
+    *GENTLE,
+)

@@ -41,7 +41,7 @@ ALL: Mapping[str, Experiment] = {
     "frozen": Experiment("lfw_features", data.lfw, FROZEN, ("oltr.whole",), 10),
     "ablation": Experiment("lfw_features", data.lfw, ABLATION, ("oltr.random-start",), 5),
     "omniglot": Experiment(
-        str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("oltr.whole",), 3, chosen_by="fnir10 all"
+        str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("oltr.whole", "oltr_arcface"), 3, chosen_by="fnir10 all"
     ),
     "cifar": Experiment(
         "cifar100_lt", data.cifar, CIFAR, ("oltr.whole",), 1, OBJECTS, ("schedule.epochs=30",), chosen_by="fnir10 all"

@@ -17,7 +17,11 @@ ROWS = {
     "oltr.whole": "`oltr`, its memory read whole",
     "oltr.no-memory": "`oltr` without its memory",
     "balanced_softmax": "`balanced_softmax`",
-    "arcface": "`arcface`",
+    "arcface": "`arcface`, scale 64, margin 0.5",
+    "arcface.gentle": "`arcface`, scale 32, margin 0.3",
+    "ncm.arcface-gentle": "class means, `arcface` of 32 and 0.3",
+    "oltr_arcface": "`oltr_arcface`: 70 % of it, then the memory",
+    "oltr_arcface.no-memory": "`oltr_arcface`, no memory read",
     "plain_balanced": "`plain_balanced`",
     "plain": "`plain`",
     "oltr.random-start": "`oltr` begun at random, as in its paper",
@@ -61,7 +65,7 @@ def memory(both: Summary) -> str:
 
 def draw(both: Summary) -> Figure:
     """Two panels, a row a method: FNIR over all people, and over those with one training image."""
-    figure = Figure(figsize=(11, 4.4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
     run = {row["name"] for name in PANELS for row in both[name]["rows"]}

@@ -16,7 +16,7 @@ from benchmarks.gallery_peers.tables import photo_table, vector_table
 from benchmarks.gallery_peers.tools import Deepface, FaceRecognition, FaceRecognitionCommand, Ours, Tool
 from benchmarks.gallery_peers.vectors import BACKENDS, measure_vectors
 
-ROUNDS = 1
+ROUNDS = 3
 OUT = Path(__file__).parents[1] / "gallery_peers.json"
 WEIGHTS = ("dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat")
 
@@ -64,6 +64,7 @@ def main() -> None:
     tools, pythons = prepare(peers, out)
     result: dict[str, Any] = {"seed": SEED, "rounds": ROUNDS, "cores": os.cpu_count(), "load_before": os.getloadavg()}
     result["photos"] = measure_photos(tools, who, ROUNDS)
+    (out / "photos.json").write_text(json.dumps(result), encoding="utf-8")  # twenty minutes: not lost if vectors fail
     result["vectors"] = measure_vectors({k: v for k, v in pythons.items() if k in BACKENDS}, out, ROUNDS)
     result |= {"load_after": os.getloadavg(), "python": sys.version.split()[0], "versions": versions(pythons)}
     OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """What is measured on vectors: random ones of length 1, ten to a person."""
 
+import hashlib
 import importlib
 import json
 import shutil
@@ -118,7 +119,8 @@ class OurVectors:
         """One more person."""
         from facerec_oltr.gallery.records import NewTemplate
 
-        own = [NewTemplate(v, f"{number:064x}", f"{number}.jpg") for number, v in enumerate(vectors, first)]
+        photos = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(first, first + len(vectors))]
+        own = [NewTemplate(v, photo, "") for v, photo in zip(vectors, photos, strict=True)]
         self.gallery.enrol(str(first // OF_A_PERSON), own)
 
     def search(self, probes: np.ndarray) -> list[int]:
