@@ -44,6 +44,6 @@ ALL: Mapping[str, Experiment] = {
         str(_HERE / "omniglot.toml"), data.omniglot, OMNIGLOT, ("oltr.whole", "oltr_arcface"), 3, chosen_by="fnir10 all"
     ),
     "cifar": Experiment(
-        "cifar100_lt", data.cifar, CIFAR, ("oltr.whole",), 1, OBJECTS, ("schedule.epochs=30",), chosen_by="fnir10 all"
+        "cifar100_lt", data.cifar, CIFAR, ("oltr",), 1, OBJECTS, ("schedule.epochs=20",), chosen_by="fnir10 all"
     ),
 }
