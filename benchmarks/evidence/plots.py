@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 OWN, CHOSEN = "#c1440e", "#2166ac"
 _OLTR = ("oltr",)
 _WIDE = 3  # a logarithm is for figures that differ by more
+_LEAST = 10  # points on an axis at least, so that a difference that says nothing does not look large
 
 
 def draw(name: str, summary: Mapping[str, Any]) -> Figure:
@@ -43,6 +44,8 @@ def draw(name: str, summary: Mapping[str, Any]) -> Figure:
                         label=label if place == 1 else None,
                     )
         low, high = axes.get_xlim()
+        if high - low < _LEAST:
+            axes.set_xlim(high - _LEAST, high)
         logarithmic = low > 0 and high / low > _WIDE
         if logarithmic:
             axes.set_xscale("log")
